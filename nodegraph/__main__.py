@@ -1,0 +1,5 @@
+"""`python -m nodegraph`."""
+
+from .cli import main
+
+raise SystemExit(main())

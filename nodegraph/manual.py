@@ -1,0 +1,47 @@
+"""The manual: a node type's page, made from its declaration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import MISSING
+
+from .node import Input, Node, Output, describe
+
+
+def page(declared: type[Node], name: str) -> str:
+    """All that a declaration says of a type, as text."""
+    return "\n".join(_lines(declared, name))
+
+
+def _lines(declared: type[Node], name: str) -> Iterator[str]:
+    yield f"{name}  ({declared.category})"
+    yield ""
+    yield from inspect.cleandoc(declared.__doc__ or "").splitlines()
+    for title, ports in (("Inputs", declared.inputs), ("Outputs", declared.outputs)):
+        if ports:
+            yield ""
+            yield title
+            for port, about in ports.items():
+                yield f"  {port:<14} {_port(about)}"
+    if declared.settings:
+        yield ""
+        yield "Parameters"
+        for setting in declared.settings.values():
+            default = "required" if setting.default is MISSING else f"default {setting.default!r}"
+            unit = f" {setting.unit}" if setting.unit else ""
+            doc = f"; {setting.doc}" if setting.doc else ""
+            yield f"  {setting.name:<14} {describe(setting.type)}{unit}, {default}{doc}"
+    if declared.aliases:
+        yield ""
+        yield f"Also found as: {', '.join(declared.aliases)}"
+
+
+def _port(port: Input | Output) -> str:
+    shape = {"": "a scalar", "...": "any shape"}.get(port.shape, port.shape)
+    many = ", any number of links" if isinstance(port, Input) and port.many else ""
+    default = ""
+    if isinstance(port, Input) and port.default is not None:
+        default = f", or the number {port.default:g} when it is not linked"
+    doc = f"; {port.doc}" if port.doc else ""
+    return f"{shape} ({port.kind}){many}{default}{doc}"

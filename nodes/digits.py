@@ -1,0 +1,84 @@
+"""Digits without a download: handwritten ones, printed ones, and printed ones on photographs."""
+
+from typing import Any, Literal
+
+from nodegraph.node import Axes, Module, Output, Param, Recipe, Source
+
+SEED = "of the data themselves, apart from that of the run"
+RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
+
+
+class _Images(Source):
+    """A source of labelled square images."""
+
+    batch: int = Param(64, min=1, max=65536)
+    size: int = Param(28, min=8, max=128, unit="px")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        return {"N": self.batch}
+
+    def options(self) -> dict[str, Any]:
+        return {"batch": self.batch, "size": self.size, **self.changed("range")}
+
+
+class Digits(_Images):
+    """Handwritten digits: 1797 scans of 8 × 8 pixels that come with scikit-learn.
+
+    Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
+    1998. Enlarged to size × size (bicubic). 1400 to train, 397 held out, the same ones for every
+    seed. Image N channels size size in 0..1, label N.
+    """
+
+    aliases = ("UCI digits", "optdigits", "handwriting", "MNIST", "цифры", "рукописные цифры")
+    image = Output("N channels size size", kind="image")
+    label = Output("N", kind="labels", classes=10)
+    size: int = Param(16, min=8, max=128, unit="px")
+    channels: Literal[1, 3] = Param(1)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.digits.Digits", **self.options(), **self.changed("channels"))
+
+
+class FontDigits(_Images):
+    """Printed digits, each of its own: face, size, slant, turn, place and blur vary.
+
+    White on black: a DejaVu face at 0.70–0.95 of the image, turned by ±15°, sheared by ±0.25,
+    moved by ±2 px of 28, half of them blurred (σ up to 0.8 px). Rendered where they are used, the
+    same everywhere. Image N channels size size in 0..1, label N.
+    """
+
+    aliases = ("FONT-28", "synthetic digits", "printed digits", "source domain", "цифры", "шрифт")
+    image = Output("N channels size size", kind="image")
+    label = Output("N", kind="labels", classes=10)
+    channels: Literal[1, 3] = Param(1)
+    count: int = Param(4000, min=1, max=200_000, doc="training images")
+    held_out: int = Param(1000, min=1, max=100_000, doc="held-out images")
+    seed: int = Param(0, min=0, max=1_000_000, doc=SEED)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("channels", "count", "held_out", "seed")
+        return Module(".ops.font_digits.FontDigits", **self.options(), **more)
+
+
+class BlendedDigits(_Images):
+    """Printed digits blended with photographs: |contrast · patch − digit|, in colour.
+
+    After MNIST-M of Ganin & Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML
+    2015. The digits are drawn as in FontDigits, but are others; patches of the photographs' left
+    halves are trained on, right halves held out. Image N 3 size size in 0..1, label N.
+
+    Photographs by scikit-learn, CC BY 2.0: china.jpg by Ian Griffiths, flower.jpg by Jesus Solana.
+    """
+
+    aliases = ("FONT-M", "MNIST-M", "target domain", "synthetic", "цифры", "целевой домен")
+    image = Output("N 3 size size", kind="image")
+    label = Output("N", kind="labels", classes=10)
+    contrast: float = Param(0.5, min=0.0, max=1.0, doc="of the photograph; 1 is the larger gap")
+    count: int = Param(4000, min=1, max=200_000, doc="training images")
+    held_out: int = Param(1000, min=1, max=100_000, doc="held-out images")
+    seed: int = Param(0, min=0, max=1_000_000, doc=SEED)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("contrast", "count", "held_out", "seed")
+        return Module(".ops.font_digits.BlendedDigits", **self.options(), **more)

@@ -1,0 +1,89 @@
+"""Images: files, folders of files, and textures that are made."""
+
+from typing import Any, Literal
+
+from nodegraph.node import Axes, Module, Output, Param, Recipe, Source, Text
+
+RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
+
+
+class ImageFile(Source):
+    """One picture from a file: a style, a content, a texture to imitate.
+
+    Its shorter side is scaled to `size`, the middle cut out. PNG, JPEG and whatever else Pillow
+    reads. 1 3 size size in 0..1, the same at every draw.
+    """
+
+    aliases = ("picture", "photo", "style image", "content image", "картинка", "изображение")
+    fixed = True
+    image = Output("1 3 size size", kind="image")
+    path: Text = Param(doc="of the file; relative to the folder that the run is started in")
+    size: int = Param(128, min=1, max=16384, unit="px")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("range")
+        return Module(".ops.images.ImageFile", str(self.path), size=self.size, **more)
+
+
+class ImageFolder(Source):
+    """Pictures from a folder, read while training: one folder for each class, or all in one.
+
+    Any number of files; read by other processes ahead of time. A share is held out. `augment`
+    mirrors half of them and moves the cut a little. Image N 3 size size in 0..1, label N: the
+    number of the class folder in alphabetical order, or 0.
+    """
+
+    aliases = ("dataset", "photos", "files", "папка", "датасет")
+    image = Output("N 3 size size", kind="image")
+    label = Output("N", kind="labels", classes="classes")
+    path: Text = Param(doc="of the folder; relative to the folder that the run is started in")
+    classes: int = Param(1, min=1, max=65536, doc="how many class folders there are")
+    batch: int = Param(64, min=1, max=65536)
+    size: int = Param(64, min=1, max=16384, unit="px")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+    held_out: float = Param(0.1, min=0.0, max=0.9, doc="share of the files")
+    augment: bool = Param(False)
+    workers: int = Param(2, min=0, max=64, doc="processes that read; 0: none but the run's own")
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        return {"N": self.batch}
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("classes", "range", "held_out", "augment", "workers")
+        given: dict[str, Any] = {"batch": self.batch, "size": self.size}
+        return Module(".ops.images.ImageFolder", str(self.path), **given, **more)
+
+
+class _Texture(Source):
+    """A texture that is made, the same at every draw."""
+
+    fixed = True
+    size: int = Param(96, min=8, max=2048, unit="px")
+    seed: int = Param(0, min=0, max=1_000_000, doc="of the picture, apart from that of the run")
+    range: Literal["0..1", "-1..1"] = Param("-1..1", doc=RANGE)
+
+    def recipe(self, at: Axes) -> Recipe:
+        name = f".ops.procedural.{type(self).__name__}"
+        return Module(name, size=self.size, **self.changed("seed", "range"))
+
+
+class Bricks(_Texture):
+    """A brick wall: a running bond, each brick of its own shade, with mortar between.
+
+    A texture with structure, for the synthesis of Gatys, Ecker, Bethge, NIPS 2015, without a
+    download. 1 3 size size in −1..1; it tiles when size is a multiple of 32.
+    """
+
+    aliases = ("brick wall", "texture", "running bond", "кирпичи", "текстура")
+    image = Output("1 3 size size", kind="image")
+
+
+class PebbleTexture(_Texture):
+    """Pebbles: the cells of points on a jittered grid, each of its own shade, dark in between.
+
+    Worley, A Cellular Texture Basis Function, SIGGRAPH 1996. 1 3 size size in −1..1; it tiles.
+    """
+
+    aliases = ("Voronoi", "cells", "stones", "texture", "галька", "текстура")
+    image = Output("1 3 size size", kind="image")

@@ -1,0 +1,42 @@
+"""The parameter `init`: how the weights of a layer start."""
+
+import math
+
+from nodegraph.node import Module, Recipe
+
+INIT = "how weights start: torch's own way if empty, else normal 0.02, uniform 0.05, he, xavier, …"
+WIDTHS = ("normal", "uniform", "constant")  # these words are followed by a number
+LAYERS = ("normal", "uniform", "he", "xavier", "orthogonal", "zeros")
+NORMS = ("normal", "uniform", "zeros")
+TENSORS = ("normal", "uniform", "constant", "zeros", "ones")
+
+
+def checked(init: str, words: tuple[str, ...] = LAYERS) -> str:
+    """`init` itself. Raises ValueError when it's not one of `words`, with a number where due."""
+    word, *width = init.split() or [""]
+    if not word or word in words and _numbers(width) == (word in WIDTHS):
+        return init
+    known = ", ".join(w + " 0.02" if w in WIDTHS else w for w in words)
+    raise ValueError(f"init expects nothing or one of {known}, not {init!r}")
+
+
+def _numbers(words: list[str]) -> int:
+    """How many finite numbers, not below zero, `words` are; −1 when one of them is not."""
+    try:
+        return len(words) if all(math.isfinite(n) for n in map(float, words)) else -1
+    except ValueError:
+        return -1
+
+
+def initialised(layer: Module, init: str) -> Recipe:
+    """The recipe of `layer` with its weights set the way `init` says."""
+    return Module(".ops.init.initialised", layer, init) if init else layer
+
+
+class Initialised:
+    """A node type with the parameter `init`, checked as the node is made."""
+
+    init: str
+
+    def __post_init__(self) -> None:
+        checked(self.init)

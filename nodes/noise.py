@@ -1,0 +1,36 @@
+"""Noise: what a generator makes its images from."""
+
+import math
+from typing import Literal
+
+from nodegraph.node import Axes, Module, Output, Param, Recipe, Shape, Source
+
+
+class Noise(Source):
+    """Random numbers, new at every draw: the code that a generator starts from.
+
+    `uniform` in low … high; `normal` with mean 0 and deviation 1; `sphere`: a random direction of
+    length √d. Goodfellow et al., Generative Adversarial Nets, NIPS 2014, take ±√3: variance 1.
+    N shape.
+    """
+
+    aliases = ("latent", "code", "z", "random", "prior", "шум", "латентный код")
+    z = Output("N ...")
+    shape: tuple[int, ...] = Param((100,), min=1, max=1_000_000, doc="of one example")
+    batch: int = Param(64, min=1, max=65536)
+    distribution: Literal["normal", "uniform", "sphere"] = Param("normal")
+    low: float = Param(-1.0, doc="of uniform")
+    high: float = Param(1.0, doc="of uniform")
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} expects to be at most high, {self.high}")
+        if math.prod(self.shape) > 2**31:
+            raise ValueError(f"shape has {math.prod(self.shape)} numbers, at most 2³¹ are possible")
+
+    def shapes(self, inputs: object) -> dict[str, Shape]:
+        return {"z": (self.batch, *self.shape)}
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("distribution", "low", "high")
+        return Module(".ops.noise.Noise", self.shape, batch=self.batch, **more)

@@ -1,0 +1,1 @@
+"""PyTorch code of the nodes that torch itself has no callable for."""

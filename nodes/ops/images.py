@@ -1,0 +1,199 @@
+"""Images from files."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .procedural import FixedImage
+from .source import Source, as_range
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+MARGIN = 1.15  # augmented images are cut out of ones that are larger by this
+
+
+def read_image(path: str, size: int, seed: int | None = None) -> Tensor:
+    """The picture, 3 size size in 0..1: its middle, or a random cut and mirroring from `seed`.
+
+    Raises OSError that names the file.
+    """
+    import numpy
+    from PIL import Image, ImageOps
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such image file (looked in {os.getcwd()})")
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", (2 * size, 2 * size))  # JPEG: decode no larger than needed
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise OSError(
+            f"{path}: cannot be read as an image ({error}); replace or remove it"
+        ) from error
+    wanted = size if seed is None else round(size * MARGIN)
+    scale = wanted / min(upright.size)
+    wide, high = (max(wanted, round(length * scale)) for length in upright.size)
+    upright = upright.resize((wide, high), Image.Resampling.BICUBIC)
+    left, top = (wide - size) // 2, (high - size) // 2
+    if seed is not None:
+        random = torch.Generator().manual_seed(seed)
+        left = int(torch.randint(wide - size + 1, (), generator=random))
+        top = int(torch.randint(high - size + 1, (), generator=random))
+        if torch.rand((), generator=random) < 0.5:
+            upright, left = ImageOps.mirror(upright), wide - size - left
+    pixels = numpy.array(upright.crop((left, top, left + size, top + size)))  # size size 3
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+class ImageFile(FixedImage):
+    """One picture, 1 3 size size."""
+
+    def __init__(self, path: str, size: int = 128, range: str = "0..1") -> None:
+        self.path, self.size, self.range = path, size, range
+
+    def load(self) -> None:
+        """Read it."""
+        image = read_image(os.path.expanduser(self.path), self.size)
+        self.image = as_range(image[None].contiguous(), self.range).to(self.device)
+
+
+class ImageFiles(torch.utils.data.Dataset[Any]):
+    """Files with their classes; an index is (file, seed of its augmentation)."""
+
+    def __init__(self, files: list[tuple[str, int]], size: int, range: str) -> None:
+        self.files, self.size, self.range = files, size, range
+
+    def read(self, index: int, seed: int | None = None) -> tuple[Tensor, int]:
+        """An image and its class."""
+        path, label = self.files[index]
+        return as_range(read_image(path, self.size, seed), self.range), label
+
+    def __getitem__(self, index: tuple[int, int | None]) -> tuple[Tensor, int] | str:
+        # The text of an error, as an error in a worker arrives with a page of traceback.
+        try:
+            return self.read(*index)
+        except OSError as error:
+            return str(error)
+
+
+def joined(examples: list[Any]) -> tuple[Tensor, Tensor] | str:
+    """A batch, or the text of the first error."""
+    for example in examples:
+        if isinstance(example, str):
+            return example
+    images, labels = zip(*examples, strict=True)
+    return torch.stack(images), torch.tensor(labels)
+
+
+class ImageFolder(Source):
+    """Pictures of a folder, batched by a DataLoader: image N 3 size size, label N.
+
+    The endless order of examples is a function of the seed alone, so where a run is, is one
+    number, however far ahead the workers read.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        batch: int,
+        size: int = 64,
+        classes: int = 1,
+        range: str = "0..1",
+        held_out: float = 0.1,
+        augment: bool = False,
+        workers: int = 2,
+    ) -> None:
+        self.path, self.batch, self.size, self.classes = path, batch, size, classes
+        self.range, self.part, self.augment, self.workers = range, held_out, augment, workers
+
+    def load(self) -> None:
+        """List the files, and hold some out: always the same ones of the same folder."""
+        files = self.listed(os.path.expanduser(self.path))
+        order = torch.randperm(len(files), generator=torch.Generator().manual_seed(0)).tolist()
+        first = round(len(files) * self.part)
+        self.train = ImageFiles([files[i] for i in order[first:]], self.size, self.range)
+        self.test = ImageFiles([files[i] for i in order[:first]], self.size, self.range)
+        if not self.train.files:
+            raise ValueError(f"{self.path}: only {len(files)} images; none is left to train on")
+        self.drawn = 0
+        self.batches: Iterator[Any] | None = None
+
+    def listed(self, root: str) -> list[tuple[str, int]]:
+        """(path, class) of each image, in alphabetical order."""
+        if not os.path.isdir(root):
+            raise FileNotFoundError(f"{root}: no such folder (looked in {os.getcwd()})")
+        folders = sorted(f.path for f in os.scandir(root) if f.is_dir() and f.name[0] != ".")
+        if len(folders or [root]) != self.classes:
+            found = f"{len(folders)} class folders" if folders else "no class folders, so 1 class"
+            raise ValueError(f"{root}: has {found}, but classes says {self.classes}")
+        files = [
+            (os.path.join(inside, name), label)
+            for label, folder in enumerate(folders or [root])
+            for inside, below, names in sorted(os.walk(folder))
+            for name in sorted(names)
+            if name.lower().endswith(SUFFIXES) and name[0] != "."
+        ]
+        if not files:
+            raise ValueError(f"{root}: has no images; known are {', '.join(SUFFIXES)}")
+        return files
+
+    def indices(self, start: int) -> Iterator[list[tuple[int, int | None]]]:
+        """This process's share of each batch from example `start` of the endless order on."""
+        count, total, epoch = len(self.train.files), self.batch * self.world, -1
+        order: list[int] = []
+        while True:
+            batch: list[tuple[int, int | None]] = []
+            for place in range(start, start + total):
+                if place // count != epoch:
+                    epoch = place // count
+                    shuffle = torch.Generator().manual_seed((self.seed + epoch) % 2**63)
+                    order = torch.randperm(count, generator=shuffle).tolist()
+                seed = (self.seed * 31 + place) % 2**63 if self.augment else None
+                batch.append((order[place % count], seed))
+            yield batch[self.rank * self.batch : (self.rank + 1) * self.batch]
+            start += total
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """The next batch."""
+        if self.batches is None:
+            loader: torch.utils.data.DataLoader[Any] = torch.utils.data.DataLoader(
+                self.train,
+                batch_sampler=self.indices(self.drawn),
+                num_workers=self.workers,
+                collate_fn=joined,
+                pin_memory=self.device.type == "cuda",
+                generator=torch.Generator().manual_seed(0),  # else it draws from the run's own
+            )
+            self.batches = iter(loader)
+        batch = next(self.batches)
+        if isinstance(batch, str):
+            self.batches = None
+            raise OSError(batch)
+        images, labels = batch
+        self.drawn += self.batch * self.world
+        return self.moved(images), self.moved(labels)
+
+    def moved(self, batch: Tensor) -> Tensor:
+        """`batch` on the device; from pinned memory without waiting."""
+        return batch.to(self.device, non_blocking=batch.is_pinned())
+
+    def held_out_size(self) -> int:
+        """How many files are held out."""
+        return len(self.test.files)
+
+    def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
+        """Held-out images start..stop, not augmented."""
+        stop = min(stop, len(self.test.files))
+        images, labels = zip(*map(self.test.read, range(start, stop)), strict=True)
+        return self.moved(torch.stack(images)), self.moved(torch.tensor(labels))
+
+    def state(self) -> dict[str, Any]:
+        """How many examples were drawn."""
+        return {**super().state(), "drawn": self.drawn}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        super().load_state(state)
+        self.drawn, self.batches = int(state["drawn"]), None

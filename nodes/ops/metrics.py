@@ -1,0 +1,30 @@
+"""Numbers to watch."""
+
+import torch
+from torch import Tensor
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The share of rows whose maximum is at the label."""
+    return (logits.argmax(1) == labels).float().mean()
+
+
+def binary_accuracy(logits: Tensor, target: float | Tensor) -> Tensor:
+    """The share of logits that are above 0 where the target is above ½, and not elsewhere."""
+    return ((logits > 0) == (target > 0.5)).float().mean()
+
+
+def top_k_accuracy(logits: Tensor, labels: Tensor, k: int) -> Tensor:
+    """The share of rows whose k highest hold the label."""
+    return (logits.topk(k, 1).indices == labels[:, None]).any(1).float().mean()
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts of (label, predicted): K K."""
+    k = logits.shape[1]
+    return torch.bincount(labels * k + logits.argmax(1), minlength=k * k).view(k, k)
+
+
+def spread(x: Tensor) -> Tensor:
+    """The standard deviation over the batch, averaged over positions."""
+    return x.std(0, correction=0).mean()

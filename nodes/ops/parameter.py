@@ -1,0 +1,33 @@
+"""Tensors that a graph holds: one that learns, one that does not."""
+
+import torch
+from torch import Tensor, nn
+
+from .init import draw
+
+
+class Parameter(nn.Module):
+    """A trainable tensor; calling it gives the tensor."""
+
+    def __init__(self, shape: tuple[int, ...], init: str) -> None:
+        super().__init__()
+        # Contiguous: LBFGS flattens gradients with view, which fails on permuted ones.
+        self.value = nn.Parameter(draw(torch.empty(shape), init).contiguous())
+
+    def forward(self) -> Tensor:
+        """The tensor."""
+        return self.value
+
+
+class Constant(nn.Module):
+    """A tensor that holds one number everywhere; moves with the module, is not saved."""
+
+    value: Tensor
+
+    def __init__(self, number: float, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.full(shape, number), persistent=False)
+
+    def forward(self) -> Tensor:
+        """The tensor."""
+        return self.value

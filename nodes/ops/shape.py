@@ -1,0 +1,24 @@
+"""Other shapes of the same numbers."""
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def reshape(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """x with each example in the shape `size`."""
+    return x.reshape(x.shape[0], *size)
+
+
+def crop(x: Tensor, top: int, left: int, size: int) -> Tensor:
+    """The square of `size` pixels at (top, left)."""
+    return x[..., top : top + size, left : left + size]
+
+
+def cut(x: Tensor, axis: int, start: int, stop: int, step: int) -> Tensor:
+    """x[start:stop:step] along `axis`; stop 0 is the end."""
+    return x[(slice(None),) * axis + (slice(start, stop or None, step),)]
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Rows with 1 at the label and 0 elsewhere."""
+    return functional.one_hot(labels, classes).float()  # N K

@@ -1,0 +1,149 @@
+"""Optimisers: what flows in is minimised, by moving the weights of the nodes in `over`.
+
+Each takes the fastest form that torch has on every device: `fused` is 3 to 5 times as fast as the
+plain loop over tensors on a CPU, `foreach` up to 2 times.
+"""
+
+from typing import Literal
+
+from nodegraph.node import Axes, Input, Module, Optimiser, Param, Recipe
+
+LR = "learning rate: how far one update goes"
+DECAY = "pull of the weights towards 0"
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent, with or without momentum: v ← μ v + g; w ← w − lr · v.
+
+    Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, 1964, for the momentum;
+    Nesterov, 1983, for the look ahead: w ← w − lr · (g + μ v).
+    """
+
+    aliases = ("momentum", "gradient descent", "Nesterov", "NAG", "градиентный спуск", "импульс")
+    lr = Input("", default=0.01, kind="scalar", min=0.0, doc=LR)
+    momentum: float = Param(0.0, min=0.0, max=1.0)
+    dampening: float = Param(0.0, min=0.0, max=1.0, doc="of the gradient that enters the momentum")
+    nesterov: bool = Param(False, doc="take the gradient as if the momentum had moved already")
+    weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+
+    def __post_init__(self) -> None:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("momentum", "dampening", "nesterov", "weight_decay")
+        return Module("torch.optim.SGD", **more, fused=True)
+
+
+class Adagrad(Optimiser):
+    """Divides each weight's step by the root of all its squared gradients: G += g²; w −= lr g / √G.
+
+    Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 2011.
+    """
+
+    aliases = ("adaptive gradient", "адаптивный")
+    lr = Input("", default=0.01, kind="scalar", min=0.0, doc=LR)
+    lr_decay: float = Param(0.0, min=0.0, max=100.0)
+    eps: float = Param(1e-10, min=0.0, max=1.0)
+    weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("lr_decay", "eps", "weight_decay")
+        return Module("torch.optim.Adagrad", **more, foreach=True)
+
+
+class RMSprop(Optimiser):
+    """Adagrad that forgets: G ← alpha G + (1 − alpha) g²; w ← w − lr · g / (√G + eps).
+
+    Tieleman & Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+    """
+
+    aliases = ("rmsprop", "адаптивный")
+    lr = Input("", default=0.01, kind="scalar", min=0.0, doc=LR)
+    alpha: float = Param(0.99, min=0.0, max=1.0, doc="how much of the past is kept; Hinton: 0.9")
+    momentum: float = Param(0.0, min=0.0, max=1.0)
+    centered: bool = Param(False, doc="divide by the deviation: G less the squared mean gradient")
+    eps: float = Param(1e-8, min=0.0, max=1.0)
+    weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("alpha", "momentum", "centered", "eps", "weight_decay")
+        return Module("torch.optim.RMSprop", **more, foreach=True)
+
+
+class Adadelta(Optimiser):
+    """RMSprop whose step is scaled by the size of past steps, so that it needs no learning rate.
+
+    Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012. w ← w − lr · √(d + eps) / √(G + eps)
+    · g, with G and d running means of g² and of squared steps.
+    """
+
+    aliases = ("адаптивный",)
+    lr = Input("", default=1.0, kind="scalar", min=0.0, doc=LR)
+    rho: float = Param(0.9, min=0.0, max=1.0, doc="how much of the past is kept")
+    eps: float = Param(1e-6, min=0.0, max=1.0)
+    weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("rho", "eps", "weight_decay")
+        return Module("torch.optim.Adadelta", **more, foreach=True)
+
+
+class _Adam(Optimiser):
+    """What Adam and AdamW have in common."""
+
+    lr = Input("", default=1e-3, kind="scalar", min=0.0, doc=LR)
+    beta1: float = Param(0.9, min=0.0, max=0.999999, doc="how much of the mean gradient is kept")
+    beta2: float = Param(0.999, min=0.0, max=0.999999, doc="and of the mean squared gradient")
+    eps: float = Param(1e-8, min=0.0, max=1.0)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("eps", "weight_decay")
+        name = f"torch.optim.{type(self).__name__}"
+        return Module(name, betas=(self.beta1, self.beta2), **more, fused=True)
+
+
+class Adam(_Adam):
+    """Momentum divided by the root of the mean squared gradient: w ← w − lr · m̂ / (√v̂ + eps).
+
+    Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015. m and v are running means of
+    g and g², with the hat corrected for their start at 0. GANs like beta1 = 0.5.
+    """
+
+    aliases = ("adaptive moments", "адам")
+    weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+
+
+class AdamW(_Adam):
+    """Adam whose weight decay acts on the weights directly: w ← w − lr · weight_decay · w.
+
+    Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
+    """
+
+    aliases = ("decoupled weight decay", "адам")
+    weight_decay: float = Param(0.01, min=0.0, max=100.0, doc=DECAY)
+
+
+class LBFGS(Optimiser):
+    """Quasi-Newton steps from the last gradients; evaluates the loss several times an update.
+
+    Liu & Nocedal, On the Limited Memory BFGS Method for Large Scale Optimization, 1989. For losses
+    without noise: an image that is optimised, as in Gatys, Ecker, Bethge, CVPR 2016.
+    """
+
+    aliases = ("quasi-Newton", "BFGS", "квазиньютоновский")
+    closure = True
+    lr = Input("", default=1.0, kind="scalar", min=0.0, doc=LR)
+    max_iter: int = Param(20, min=1, max=100_000, doc="iterations in one update")
+    history: int = Param(100, min=1, max=10_000, doc="how many past gradients are kept")
+    line_search: Literal["strong_wolfe", "none"] = Param("strong_wolfe")
+    tolerance_grad: float = Param(1e-7, min=0.0, max=1.0, doc="stop at gradients this small")
+    tolerance_change: float = Param(1e-9, min=0.0, max=1.0, doc="stop at steps this small")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(
+            "torch.optim.LBFGS",
+            **self.changed("max_iter", "tolerance_grad", "tolerance_change"),
+            history_size=self.history,
+            line_search_fn=None if self.line_search == "none" else self.line_search,
+        )

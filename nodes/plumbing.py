@@ -1,0 +1,220 @@
+"""Plumbing: what joins, cuts, makes, or stops tensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nodegraph.node import (
+    Axes,
+    Function,
+    Input,
+    Mismatch,
+    Module,
+    Node,
+    Output,
+    Param,
+    Recipe,
+    Shape,
+    Text,
+    show,
+)
+
+from .init import TENSORS, checked
+
+PLUMBING = "plumbing"
+LONGEST = 1_000_000
+
+
+class Concat(Node):
+    """Joins tensors along an axis; the other axes are the same.
+
+    Axis 0 joins batches, axis 1 channels or features.
+    """
+
+    category = PLUMBING
+    aliases = ("cat", "stack", "append", "join", "конкатенация")
+    x = Input("...", many=True)
+    y = Output("...")
+    axis: int = Param(1, min=0, max=7)
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        at = Axes()
+        first, *others = [tuple(s) for s in inputs.get("x", ())] or [()]
+        if len(first) <= self.axis:
+            raise Mismatch(f"x is {show(first)}, which has no axis {self.axis}")
+        lengths = [first[self.axis]]
+        before, after = first[: self.axis], first[self.axis + 1 :]
+        for shape in others:
+            if len(shape) != len(first) or (
+                (shape[: self.axis], shape[self.axis + 1 :]) != (before, after)
+            ):
+                raise Mismatch(
+                    f"{show(first)} and {show(shape)} differ beside axis {self.axis}",
+                    "all other axes must have the same lengths",
+                )
+            lengths.append(shape[self.axis])
+        at.rest = (*before, sum(lengths), *after)
+        return at
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.cat", dim=self.axis)
+
+
+class Slice(Node):
+    """The part start:stop:step of a tensor along an axis.
+
+    Axis 0 takes some examples of a batch. Stop 0 is the end; a negative number counts from it.
+    """
+
+    category = PLUMBING
+    aliases = ("cut", "split", "part of a batch", "срез")
+    x = Input("...")
+    y = Output("...")
+    axis: int = Param(0, min=0, max=7)
+    start: int = Param(0, min=-LONGEST, max=LONGEST)
+    stop: int = Param(0, min=-LONGEST, max=LONGEST, doc="0: the end")
+    step: int = Param(1, min=1, max=LONGEST)
+
+    def shapes(self, inputs: Mapping[str, Any]) -> dict[str, Shape]:
+        at = self.bind(inputs)
+        if len(at.rest) <= self.axis:
+            raise Mismatch(f"x is {show(at.rest)}, which has no axis {self.axis}")
+        shape = list(at.rest)
+        part = slice(self.start, self.stop or None, self.step)
+        shape[self.axis] = len(range(shape[self.axis])[part])
+        if not shape[self.axis]:
+            raise Mismatch(
+                f"{self.start}:{self.stop or ''} is no part of axis {self.axis} of {show(at.rest)}"
+            )
+        return {"y": tuple(shape)}
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.shape.cut", self.axis, self.start, self.stop, self.step)
+
+
+class Detach(Node):
+    """The identity, without a way back for gradients.
+
+    What comes before learns nothing from what comes after. Any shape.
+    """
+
+    category = PLUMBING
+    stops_gradient = True
+    aliases = ("stop gradient", "stop_gradient", "block", "остановить градиент")
+    x = Input("...")
+    y = Output("...")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.detach")
+
+
+class Identity(Node):
+    """Its input, unchanged: a place to name or to watch.
+
+    Any shape.
+    """
+
+    category = PLUMBING
+    aliases = ("pass through", "reroute", "тождество")
+    x = Input("...")
+    y = Output("...")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module("torch.nn.Identity")
+
+
+class OneHot(Node):
+    """Labels as rows of zeros with a 1 at the label.
+
+    N labels in 0 … classes − 1 → N classes.
+    """
+
+    category = PLUMBING
+    stops_gradient = True
+    classes_from = "classes"
+    aliases = ("class code", "indicator", "condition", "код класса")
+    labels = Input("N", kind="labels")
+    y = Output("N classes")
+    classes: int = Param(min=1, max=1_000_000)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.shape.one_hot", self.classes)
+
+
+class _Made(Node):
+    """A tensor without inputs."""
+
+    category = PLUMBING
+
+    @property
+    def numbers(self) -> Shape:
+        """The shape of the tensor."""
+        raise NotImplementedError
+
+    def shapes(self, inputs: Mapping[str, Any]) -> dict[str, Shape]:
+        return {"value": self.numbers}
+
+
+class Constant(_Made):
+    """A tensor that holds one number everywhere and does not learn.
+
+    A scalar, or any `shape`, whose first axis is the batch.
+    """
+
+    aliases = ("fill", "ones", "zeros", "константа")
+    value = Output("...")
+    number: float = Param(0.0)
+    shape: tuple[int, ...] = Param((), min=1, max=LONGEST, doc="a scalar if left out")
+
+    @property
+    def numbers(self) -> Shape:
+        return self.shape
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.Constant", self.number, self.shape)
+
+
+class Parameter(_Made):
+    """A tensor that learns: an image that is optimised, a scale, the point of a race.
+
+    Mahendran & Vedaldi, Understanding Deep Image Representations by Inverting Them, CVPR 2015, for
+    the image. A scalar, or any `shape`, such as [1, 3, 64, 64]. `init` is zeros, ones, constant c,
+    normal s (N(0, s)) or uniform r (−r … r).
+    """
+
+    aliases = ("variable", "trainable tensor", "image as parameter", "trainable", "параметр")
+    value = Output("...")
+    shape: tuple[int, ...] = Param((), min=1, max=LONGEST, doc="a scalar if left out")
+    init: Text = Param("zeros", doc="zeros, ones, constant 0.5, normal 0.1 or uniform 1")
+
+    def __post_init__(self) -> None:
+        if not checked(self.init, TENSORS):
+            raise ValueError("init expects zeros, ones, constant 0.5, normal 0.1 or uniform 1")
+
+    @property
+    def numbers(self) -> Shape:
+        return self.shape
+
+    def weights(self, at: Axes) -> dict[str, Shape]:
+        return {"value": self.shape}
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.Parameter", self.shape, self.init)
+
+
+class GaussianNoise(Node):
+    """Adds normal noise: x + std · ε, ε from N(0, 1); while training, or always.
+
+    Sønderby et al., Amortised MAP Inference for Image Super-Resolution, ICLR 2017, for the noise
+    that steadies a discriminator. Any shape; std may follow a schedule.
+    """
+
+    category = PLUMBING
+    aliases = ("instance noise", "additive noise", "reparameterisation", "шум")
+    stateful = True
+    x = Input("...")
+    std = Input("", default=0.1, kind="scalar", min=0.0)
+    y = Output("...")
+    always: bool = Param(False, doc="in evaluation too")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.gaussian_noise.GaussianNoise", **self.changed("always"))

@@ -1,0 +1,68 @@
+"""What all tests share: one torch thread, so that runs repeat and tests can run side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parents[1]
+GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
+
+
+@pytest.fixture
+def small() -> dict[str, dict[str, object]]:
+    """Settings that make each prebuilt graph small enough for a few steps in a test."""
+    return {
+        "dann": {"count": 300},
+        "dcgan": {"batch": 16},
+        "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},
+        "gmmn_ae": {"batch": 50, "count": 300},
+    }
+
+
+# The table of `make accept` -----------------------------------------------------------------------
+
+ROWS: dict[tuple[str, str, str, str], str] = {}
+RESULTS = ROOT / "graphs" / "RESULTS.md"
+HEAD = """# Results
+
+Written by `make accept`: each row is a figure of a prebuilt graph after training its quick preset,
+on data that training never saw, counted in iterations, on a CPU. Baselines and controls are broken
+or trivial twins that show what the figure would be without learning.
+
+| graph | figure | seed | wanted | got |
+|---|---|--:|--:|--:|
+"""
+
+
+@pytest.fixture
+def record() -> Callable[..., None]:
+    """Take a row for the table: graph, figure, what is wanted, what was measured, the seed."""
+
+    def take(graph: str, figure: str, wanted: str, got: float, seed: object) -> None:
+        ROWS[graph, figure, str(seed), wanted] = f"{got:.4g}"
+
+    return take
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the rows of this run, and put them into graphs/RESULTS.md beside those of others."""
+    if not ROWS:
+        return
+    for (graph, figure, seed, wanted), got in ROWS.items():
+        terminalreporter.write_line(f"{graph:<24} {figure:<44} {seed:>4} {wanted:>12} {got:>10}")
+    old = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
+    known: dict[tuple[str, ...], str] = {}
+    for line in old:
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if line.startswith("| ") and len(cells) == 5 and cells[0] != "graph":
+            known[tuple(cells[:4])] = cells[4]
+    ran = {graph for graph, *_ in ROWS}
+    rows = {k: v for k, v in known.items() if k[0] not in ran} | ROWS
+    lines = [f"| {' | '.join(k)} | {v} |" for k, v in sorted(rows.items(), key=lambda r: r[0][0])]
+    RESULTS.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
