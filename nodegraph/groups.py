@@ -1,0 +1,291 @@
+"""Nodes become a group, and a group's instance becomes nodes again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from . import layout
+from .graph import Entry, Graph, Ref, Reference, Source, refs, substitute
+from .names import (
+    EditError,
+    drop,
+    fresh,
+    like,
+    references,
+    relist,
+    rename_all,
+    snake,
+    taken,
+    valid,
+)
+from .scope import Scope, route
+
+
+def inline(graph: Graph, name: str, called: Callable[[str, str], str], scope: Scope) -> Graph:
+    """`graph` with the group instance `name`, and every further call of it, replaced by nodes.
+
+    `called(instance, inner)` names the nodes. Those of a further call become further calls of the
+    first's, so sharing survives; `$name` becomes the value that the instance gives to it.
+    """
+    owner = graph.owner(name)
+    body = scope.type_of(graph, owner)
+    if not isinstance(body, Graph):
+        raise EditError(f"{name} is not a group; choose a node whose type is one")
+    if body.groups:
+        declared = ", ".join(body.groups)
+        raise EditError(
+            f"{name} declares {declared} inside; declare it beside the other groups first"
+        )
+    calls = [n for n in graph.nodes if graph.owner(n) == owner]
+    values = {**body.params, **graph.nodes[owner].params}
+
+    def settled(entry: Entry, frozen: bool) -> Entry:
+        kept = {k: substitute(v, values) for k, v in entry.params.items()}
+        frozen = frozen or entry.frozen
+        return replace(entry, type=substitute(entry.type, values), params=kept, frozen=frozen)
+
+    def outer(call: str, port: str) -> Iterable[Ref]:
+        """What flows into a port of an instance, in the new graph."""
+        for ref in refs(graph.links.get(Ref(call, port), ())):
+            yield from resolved(ref)
+
+    def inner(call: str, ref: Ref) -> Iterable[Ref]:
+        """What a source inside an instance is called in the new graph."""
+        if ref.node in body.nodes:
+            return (Ref(called(call, ref.node), ref.port),)
+        return outer(call, ref.node)
+
+    def resolved(ref: Ref) -> Iterable[Ref]:
+        if ref.node not in calls:
+            return (ref,)
+        port = ref.port or next(iter(body.outputs), "")
+        return inner(ref.node, body.outputs[port]) if port in body.outputs else ()
+
+    def joined(links: Iterable[tuple[Ref, Source, Iterable[Ref]]]) -> dict[Ref, Source]:
+        return {to: like(was, found) for to, was, new in links if (found := tuple(new))}
+
+    frozen = graph.nodes[owner].frozen
+    bare = Graph({n: settled(e, frozen) for n, e in body.nodes.items()}, params=graph.params)
+    bare = rename_all(bare, {n: called(owner, n) for n in bare.nodes}, scope.inside(graph))
+    nodes: dict[str, Entry] = {}
+    for n, entry in graph.nodes.items():
+        if n == owner:
+            nodes |= bare.nodes
+        elif n in calls:
+            nodes |= {
+                called(n, i): Entry(shares=called(owner, body.owner(i)), frozen=entry.frozen)
+                for i in body.nodes
+            }
+        else:
+            nodes[n] = entry
+    links = joined(
+        (to, s, (new for r in refs(s) for new in resolved(r)))
+        for to, s in graph.links.items()
+        if to.node not in calls
+    ) | joined(
+        (Ref(called(call, to.node), to.port), s, (new for r in refs(s) for new in inner(call, r)))
+        for call in calls
+        for to, s in body.links.items()
+    )
+    outputs = {p: found[0] for p, r in graph.outputs.items() if (found := [*resolved(r)])}
+    trained = [n for n in body.nodes if scope.inside(graph).has_weights(body, n)] or [*body.nodes]
+    over = {call: [called(owner, n) for n in trained] for call in calls}
+    places = layout.without(graph.layout, calls)
+    for call in calls:
+        at = position(graph, call) or centre(body, body.nodes)
+        inside = {n: called(call, n) for n in body.nodes}
+        moved = layout.renamed(_shifted(body, at), inside)
+        places = layout.merged(places, moved)
+    only = {
+        call: [ref.node for ref in resolved(Ref(call))][: len(body.outputs) == 1] for call in calls
+    }
+    train = relist(graph, only, scope).train  # a stage names what gives the group's only output
+    return relist(graph.with_(nodes=nodes), over, scope).with_(
+        links=links,
+        train=train,
+        outputs=outputs,
+        layout=places,
+    )
+
+
+def flat(graph: Graph, scope: Scope) -> Graph:
+    """`graph` without groups: `conv1` in the instance `features` is called `features.conv1`."""
+    while inside := [n for n in graph.nodes if isinstance(scope.type_of(graph, n), Graph)]:
+        graph = inline(graph, inside[0], "{}.{}".format, scope)
+    return graph
+
+
+def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
+    """`graph` with an instance of a group, and its further calls, as plain nodes.
+
+    A group that nothing uses any more goes too.
+    """
+    owner = graph.owner(name)
+    body = scope.type_of(graph, owner) if name in graph.nodes else None
+    calls = [n for n in graph.nodes if graph.owner(n) == owner]
+    used, names = taken(graph) - {*calls}, {}
+    for call in calls:
+        for n in body.nodes if isinstance(body, Graph) else ():
+            names[call, n] = fresh(n, used)
+            used.add(names[call, n])
+    kind = graph.nodes[owner].type if owner in graph.nodes else ""
+    graph = inline(graph, name, lambda *at: names[at], scope)
+    left = {k: g for k, g in graph.groups.items() if k != kind or _names_type(graph, str(kind))}
+    return graph.with_(groups=left)
+
+
+def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Group") -> Graph:
+    """`graph` with the nodes `names` as a group `called` so, and one instance of it.
+
+    Its ports follow from the links that are cut; `$name` inside becomes a parameter of the group.
+    Raises EditError when links, shares, `over` or a stage would be cut beyond repair.
+    """
+    chosen = [n for n in graph.nodes if n in names]
+    if not chosen or len(chosen) < len(set(names)):
+        raise EditError("nothing to group here; choose nodes of this graph")
+    kinds = {*scope.library, *scope.library.renamed, *scope.groups, *graph.groups}
+    called = valid(called if called != "Group" else fresh(called, kinds), kinds, "group")
+    _refuse_trained_parts(graph, chosen, scope)
+    _refuse_cuts(graph, chosen)
+
+    instance = fresh(snake(called), taken(graph) - {*chosen})
+    inputs: dict[Ref, str] = {}  # what flows in, by the name of its port
+    shapes: dict[str, str] = {}
+    axes: dict[tuple[str, str], str] = {}  # of an inner node, renamed: no two nodes share an axis
+    for to, ref in ((to, r) for to, s in graph.links.items() if to.node in chosen for r in refs(s)):
+        if ref.node not in chosen and inputs.get(ref) is None:
+            inputs[ref] = fresh(to.port, {*chosen, *inputs.values()})
+            port = (scope.inputs(graph, to.node) or {}).get(to.port)
+            shapes[inputs[ref]] = _own_axes(port.shape if port else "...", to.node, axes)
+    outputs: dict[Ref, str] = {}
+    cut = [r for to, s in graph.links.items() if to.node not in chosen for r in refs(s)]
+    for ref in [*cut, *graph.outputs.values()]:
+        if ref.node in chosen and ref not in outputs:
+            outputs[ref] = fresh(ref.port or ref.node, outputs.values())
+
+    def inside(ref: Ref) -> Ref:
+        return ref if ref.node in chosen else Ref(inputs[ref])
+
+    def outside(ref: Ref) -> Ref:
+        return ref if ref.node not in chosen else Ref(instance, "" if single else outputs[ref])
+
+    single = len(outputs) == 1
+    nodes = {n: graph.nodes[n] for n in chosen}
+    params = set().union(*map(references, nodes.values()))
+    where = centre(graph, chosen)
+    body = Graph(
+        nodes,
+        {to: like(s, map(inside, refs(s))) for to, s in graph.links.items() if to.node in nodes},
+        params={p: v for p, v in graph.params.items() if p in params},
+        inputs=shapes,
+        outputs={port: ref for ref, port in outputs.items()},
+        layout=layout.only(graph.layout, chosen),
+    )
+    entry = Entry(called, {p: Reference(p) for p in body.params})
+    links: dict[Ref, Source] = {
+        to: like(s, map(outside, refs(s))) for to, s in graph.links.items() if to.node not in chosen
+    }
+    rest = relist(graph.with_(outputs={}), {n: [instance] for n in chosen}, scope)
+    rest = drop(rest, chosen, scope)
+    listed = {n: e for n, e in graph.nodes.items() if n not in chosen or n == chosen[0]} | dict(
+        rest.nodes
+    )
+    return rest.with_(
+        nodes={instance if n in chosen else n: e for n, e in listed.items()} | {instance: entry},
+        links=links | {Ref(instance, port): ref for ref, port in inputs.items()},
+        groups={**graph.groups, called: body},
+        outputs={port: outside(ref) for port, ref in graph.outputs.items()},
+        layout={**rest.layout, **({instance: where} if where else {})},
+    )
+
+
+def _names_type(graph: Graph, kind: str) -> bool:
+    """Whether a node, or a value that could be passed to one, names the type `kind`."""
+    values = [*graph.params.values(), *(v for p in graph.presets.values() for v in p.values())]
+    for entry in graph.nodes.values():
+        values += [entry.type, *entry.params.values()]
+    return kind in values or any(_names_type(body, kind) for body in graph.groups.values())
+
+
+def position(graph: Graph, name: str) -> list[int] | None:
+    """Where a node lies, or None."""
+    at = graph.layout.get(name)
+    return [int(at[0]), int(at[1])] if at is not None and layout.is_position(at) else None
+
+
+def centre(graph: Graph, names: Iterable[str]) -> list[int] | None:
+    """The middle of some nodes' positions, or None when none of them has one."""
+    at = [xy for n in names if (xy := position(graph, n))]
+    return [round(sum(axis) / len(at)) for axis in zip(*at, strict=True)] if at else None
+
+
+def _shifted(body: Graph, to: Sequence[int] | None) -> dict[str, Any]:
+    """The layout of the nodes of `body`, moved so that `to` is their middle."""
+    found = layout.only(body.layout, body.nodes, layout.frames(body.layout))
+    middle = centre(body, body.nodes)
+    if to is None or middle is None:
+        return found
+    return layout.shifted(found, (to[0] - middle[0], to[1] - middle[1]))
+
+
+def _own_axes(shape: str, node: str, axes: dict[tuple[str, str], str]) -> str:
+    """`shape` with its axes named apart from those of other nodes in `axes`, which grows."""
+    for axis in shape.split():
+        if axis != "..." and not axis.isdigit() and (node, axis) not in axes:
+            axes[node, axis] = fresh(axis, axes.values())
+    return " ".join(axes.get((node, axis), axis) for axis in shape.split())
+
+
+def _refuse_trained_parts(graph: Graph, chosen: Sequence[str], scope: Scope) -> None:
+    """Raise EditError where an update outside trains a part of what becomes one node, or one
+    inside trains what stays outside."""
+    weighted = {n for n in chosen if scope.has_weights(graph, n)}
+    for name, entry in graph.nodes.items():
+        for key in scope.node_lists(graph, entry):
+            value = substitute(entry.params[key], graph.params)
+            listed = {graph.owner(n) for n in ([value] if isinstance(value, str) else value)}
+            inner, outer = listed & {*chosen}, listed - {*chosen}
+            if name in chosen:
+                if outer:
+                    raise EditError(f"{name} trains {min(outer)}, outside; leave {name} out")
+            elif inner and weighted - inner:
+                other = min(weighted - inner)
+                raise EditError(f"{name} trains {min(inner)}, not {other}; group them apart")
+            elif inner and references(entry.params[key]):
+                raise EditError(f"{name} lists {min(inner)} by $name; write the names out first")
+
+
+def _refuse_cuts(graph: Graph, chosen: Sequence[str]) -> None:
+    """Raise EditError where a share or a stage would be cut, or a path leaves and comes back."""
+    for name, entry in graph.nodes.items():
+        if entry.shares and (name in chosen) != (entry.shares in chosen):
+            raise EditError(
+                f"{name} is a further call of {entry.shares}; group both, or make it independent"
+            )
+    for stage in graph.train:
+        for listed in (*stage.run, *stage.watch):
+            if (name := substitute(listed, graph.params)) in chosen:
+                raise EditError(f"stage {stage.name!r} names {name}; leave it outside the group")
+    ends = [(r.node, to.node) for to, source in graph.links.items() for r in refs(source)]
+    after = _reached(ends, chosen)
+    before = _reached([(b, a) for a, b in ends], chosen)
+    for name in graph.nodes:
+        if name in after and name in before and name not in chosen:
+            out = next(way for n in chosen if (way := route(graph, n, name)))
+            back = next(way for n in chosen if (way := route(graph, name, n)))
+            path = " → ".join(out + back[1:])
+            raise EditError(f"the path {path} leaves the group and comes back; choose {name} too")
+
+
+def _reached(ends: Sequence[tuple[str, str]], start: Iterable[str]) -> set[str]:
+    feeds: dict[str, list[str]] = {}
+    for a, b in ends:
+        feeds.setdefault(a, []).append(b)
+    found, todo = set(start), list(start)
+    while todo:
+        new = [n for n in feeds.get(todo.pop(), ()) if n not in found]
+        found |= {*new}
+        todo += new
+    return found
