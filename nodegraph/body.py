@@ -1,0 +1,126 @@
+"""A graph with everything resolved: types found, calls in order, the shape of every value known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .graph import Ref, Source, refs
+from .node import Axes, Node, Shape
+
+FLOAT = 4  # bytes
+
+
+class Value(NamedTuple):
+    """What flows along a link. `classes` is how many classes labels have, 0 if unknown."""
+
+    shape: Shape
+    kind: str = "tensor"
+    classes: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a node: its declaration with the parameters set, or the body of its group."""
+
+    name: str
+    owner: str  # the call that holds the weights
+    inputs: Mapping[str, Source]
+    literals: Mapping[str, float]  # inputs that are not linked
+    outputs: Mapping[str, Value]
+    node: Node | None = None
+    body: Body | None = None
+    at: Axes = field(default_factory=Axes)
+    frozen: bool = False
+
+    @property
+    def sources(self) -> list[Ref]:
+        """All outputs that this call reads."""
+        return [ref for source in self.inputs.values() for ref in refs(source)]
+
+    def weights(self) -> dict[str, Shape]:
+        """Trainable tensors by name, of a group with the inner names in front."""
+        if self.node is not None:
+            return self.node.weights(self.at)
+        assert self.body is not None
+        inner = (c for c in self.body.calls.values() if c.owner == c.name)
+        return {f"{c.name}.{k}": s for c in inner for k, s in c.weights().items()}
+
+    def frozen_parts(self) -> list[str]:
+        """The outermost frozen calls inside a group, as dotted names; [""] when all of it is."""
+        if self.frozen:
+            return [""] if self.weights() or self.random() else []
+        inner = self.body.calls.values() if self.body else ()
+        return [
+            f"{c.name}.{part}".rstrip(".")
+            for c in inner
+            if c.owner == c.name
+            for part in c.frozen_parts()
+        ]
+
+    def trainable(self) -> bool:
+        """Whether it has weights that are not frozen."""
+        if self.body is None or self.frozen:
+            return bool(self.weights()) and not self.frozen
+        return any(c.trainable() for c in self.body.calls.values() if c.owner == c.name)
+
+    def random(self) -> bool:
+        """Whether some layer in it draws random numbers, or keeps statistics, in training mode."""
+        return any(leaf.node.stateful for leaf in self.leaf_calls() if leaf.node)
+
+    def parameters(self) -> int:
+        """How many numbers its weights have."""
+        return sum(map(math.prod, self.weights().values()))
+
+    def multiply_adds(self) -> int:
+        """Multiplications of one forward pass."""
+        if self.node is not None:
+            first = next(iter(self.outputs.values()), Value(()))
+            return self.node.multiply_adds(self.at, first.shape)
+        assert self.body is not None
+        return sum(c.multiply_adds() for c in self.body.calls.values())
+
+    def activation_bytes(self) -> int:
+        """Memory of all values that it computes."""
+        if self.body is not None:
+            return sum(c.activation_bytes() for c in self.body.calls.values())
+        return FLOAT * sum(math.prod(v.shape) for v in self.outputs.values())
+
+    def leaf_calls(self) -> list[Call]:
+        """The calls of declared nodes in it: itself, or those of its group at any depth."""
+        if self.node is not None:
+            return [self]
+        assert self.body is not None
+        return [leaf for c in self.body.calls.values() for leaf in c.leaf_calls()]
+
+
+@dataclass(frozen=True)
+class Body:
+    """A graph or a group with everything resolved. `calls` are in the order of evaluation, `names`
+    are all nodes in the order of the file."""
+
+    type: str
+    about: str
+    calls: Mapping[str, Call]
+    names: tuple[str, ...]
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    outputs: Mapping[str, Ref] = field(default_factory=dict)
+
+    def value(self, ref: Ref) -> Value:
+        """The value of an output or of one of the body's inputs."""
+        if ref.node in self.inputs:
+            return self.inputs[ref.node]
+        outputs = self.calls[ref.node].outputs
+        return outputs[ref.port] if ref.port else next(iter(outputs.values()))
+
+
+def memory(size: int) -> str:
+    """A number of bytes in words."""
+    number = float(size)
+    for unit in ("B", "KB", "MB", "GB", "TB", "PB", "EB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} ZB"
