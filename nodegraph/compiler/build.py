@@ -1,0 +1,105 @@
+"""Generated source made into modules, through importlib: tracebacks, inspect and pickle work."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from ..body import Body
+from ..graph import Graph, GraphError, Ref
+from ..infer import infer
+from ..library import Library, near, standard
+from .script import slice_source, training_source
+from .text import Where, nowhere
+
+
+def load_source(text: str) -> ModuleType:
+    """The module that a generated text is, from a temporary file."""
+    name = "nodegraph_generated_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+    if name in sys.modules:
+        return sys.modules[name]
+    path = _folder() / f"{name}.py"
+    path.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def _folder() -> Path:
+    holder = tempfile.TemporaryDirectory(prefix="nodegraph-")
+    _held.append(holder)
+    return Path(holder.name)
+
+
+_held: list[Any] = []  # so that the folder lives as long as the process
+
+
+def resolved(graph: Graph, library: Library) -> Body:
+    """The body of a graph. Raises GraphError with all that is wrong with it."""
+    body, problems = infer(graph, library)
+    errors = [str(p) for p in problems if p.severity == "error"]
+    errors = errors or [f"{n} can't be resolved; see `check`" for n in body.names
+                        if n not in body.calls]  # fmt: skip
+    if errors:
+        raise GraphError("\n".join(errors))
+    return body
+
+
+def compile_slice(
+    graph: Graph,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    library: Library | None = None,
+    where: Where = nowhere,
+    probe: bool = False,
+) -> nn.Module:
+    """A module that computes `outputs` from `inputs`, both like "node" or "node.port".
+
+    Its forward takes one tensor per input and returns one per output (a tuple when several), of
+    the shapes that `infer` says, at any batch size. Keys of its state are the names of the nodes,
+    so `load_state_dict` takes what a training run saved (strict=False when it holds more).
+    Raises GraphError when the graph has errors, or a name is not in it.
+    """
+    library = library or standard()
+    body = resolved(graph, library)
+    given, wanted = ([_output(body, text) for text in texts] for texts in (inputs, outputs))
+    if not wanted:
+        raise GraphError("name at least one output to compile")
+    title = f"A slice of {graph.meta.get('title', 'a graph')}."
+    text = slice_source(body, given, wanted, title, where, probe)
+    module: nn.Module = load_source(text).Slice()
+    if probe:
+        for path, part in module.named_modules():
+            part.path = path
+    return module
+
+
+def _output(body: Body, text: str) -> Ref:
+    """A written output, checked."""
+    ref = Ref.parse(text) if text not in body.calls else Ref(text)
+    if ref.node not in body.calls:
+        raise GraphError(f"no node {ref.node!r} to compile{near(ref.node, body.calls)}")
+    ports = body.calls[ref.node].outputs
+    if ref.port not in ports and (ref.port or len(ports) != 1):
+        known = ", ".join(f"{ref.node}.{p}" for p in ports) or "none"
+        raise GraphError(f"{text!r} is no output of {ref.node}; it has {known}")
+    return ref
+
+
+def training_module(graph: Graph, body: Body, where: Where = nowhere) -> ModuleType:
+    """The module with `Network`, `make_sources` and `STAGES` of a graph."""
+    title = graph.meta.get("title", "A graph")
+    return load_source(training_source(body, graph, f"{title}, made by nodegraph.", where))

@@ -1,0 +1,106 @@
+"""Whole files: what `nodegraph train` runs, the same as a script of its own, and slices.
+
+The text that trains and the text that is exported are the same; only the imports differ.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..body import Body
+from ..graph import Graph, Ref
+from .source import Program
+from .stages import stage_class
+from .text import Where, docstring, nowhere
+
+RUNTIME = "nodegraph.compiler.runtime"
+
+
+def training_source(body: Body, graph: Graph, title: str, where: Where = nowhere) -> str:
+    """The file that `nodegraph train` runs: groups, network, sources, stages.
+
+    Ends in `STAGES`, the classes of the stages in order.
+    """
+    program = Program(body, where)
+    parts = _training(program, graph)
+    return "\n\n".join([program.header(title), *parts])
+
+
+def standalone_source(body: Body, graph: Graph, title: str, where: Where = nowhere) -> str:
+    """A script that trains the graph by itself: `training_source` with its imports written out."""
+    program = Program(body, where)
+    parts = _training(program, graph)
+    return "\n\n".join([_inlined(program.imports, title), *parts, MAIN])
+
+
+def _training(program: Program, graph: Graph) -> list[str]:
+    network, sources = program.network(), program.sources()
+    stages = [stage_class(program, stage) for stage in graph.train]
+    needed = ["Stage", "backward", "set_options", "weights_of"]
+    program.imports.setdefault(RUNTIME, set()).update(needed)
+    table = f"STAGES = [{', '.join(name for name, _ in stages)}]\n"
+    return [*program.class_texts, network, sources, *(text for _, text in stages), table]
+
+
+MAIN = """if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--save", help="file for the trained weights (a torch state dict)")
+    options = parser.parse_args()
+    trained = fit(Network, make_sources, STAGES, options.seed, options.device)
+    if options.save:
+        torch.save(trained.state_dict(), options.save)
+"""
+
+
+def slice_source(
+    body: Body, inputs: list[Ref], outputs: list[Ref], title: str,
+    where: Where = nowhere, probe: bool = False,
+) -> str:  # fmt: skip
+    """The file of a slice: its groups and `Slice`."""
+    program = Program(body, where, probe)
+    text = program.slice(inputs, outputs)
+    if probe:
+        program.imports.setdefault(RUNTIME, set()).add("probe")
+    return "\n\n".join([program.header(title), *program.class_texts, text])
+
+
+def _inlined(imports: Mapping[str, set[str]], title: str) -> str:
+    """The text of all imported modules, one after the other, what they need first."""
+    heads: dict[str, None] = {
+        "import torch": None,
+        "import torch.nn.functional as F": None,
+        "from torch import nn": None,
+    }
+    parts: dict[str, str] = {}
+
+    def visit(module: str) -> None:
+        if module in parts:
+            return
+        spec = importlib.util.find_spec(module)  # reads the file without running it
+        assert spec is not None and spec.origin is not None
+        text = Path(spec.origin).read_text(encoding="utf-8")
+        tree = ast.parse(text)
+        rows = text.splitlines()
+        drop: set[int] = set()
+        for statement in tree.body:
+            if isinstance(statement, ast.ImportFrom) and statement.level:
+                visit(f"{module.rpartition('.')[0]}.{statement.module}")
+            elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+                heads[ast.unparse(statement)] = None
+            elif statement is not tree.body[0] or not isinstance(statement, ast.Expr):
+                continue
+            drop.update(range(statement.lineno - 1, statement.end_lineno or statement.lineno))
+        kept = "\n".join(row for i, row in enumerate(rows) if i not in drop)
+        parts[module] = kept.strip("\n") + "\n"
+
+    for module in sorted(imports):
+        visit(module)
+    lines = [docstring(title), "", *heads, ""]
+    return "\n".join(lines) + "\n\n" + "\n\n".join(parts.values())
