@@ -1,0 +1,344 @@
+"""The command line. Each command imports what it needs when it runs, so `--help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .files import Document
+    from .problem import Problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status. 0 fine, 1 something is wrong with the graph, 2 with usage."""
+    from .graph import GraphError
+
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except GraphError as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output, like `head`, has left
+        sys.stderr.close()
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{where}{error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="nodegraph",
+        description="Wire neural networks as a graph of nodes, train them, watch what happens.",
+    )
+    top.add_argument("--version", action="version", version=f"nodegraph {__version__}")
+    top.set_defaults(command=edit, files=[])
+    commands = top.add_subparsers(metavar="COMMAND")
+
+    sub = commands.add_parser("edit", help="open the editor (also without a command)")
+    sub.set_defaults(command=edit)
+    sub.add_argument("files", nargs="*", type=Path, metavar="FILE")
+
+    sub = commands.add_parser("train", help="train a graph")
+    sub.set_defaults(command=train)
+    sub.add_argument("file", nargs="?", type=Path, help="a graph's YAML file")
+    _chosen(sub)
+    sub.add_argument("--seed", type=seed, help="of initial weights and all draws (0)")
+    sub.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (auto)")
+    sub.add_argument("--amp", action="store_true", help="compute in bfloat16 where it is safe")
+    sub.add_argument("--compile", action="store_true", help="compile the networks by torch")
+    sub.add_argument("--channels-last", action="store_true", help="faster convolutions")
+    sub.add_argument(
+        "--checkpoint-every", type=interval, metavar="N", help="steps (a tenth of each stage)"
+    )
+    sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run's folder")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/TITLE-TIME)")
+
+    sub = commands.add_parser("check", help="list all problems of graphs")
+    sub.set_defaults(command=check)
+    sub.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    sub.add_argument("--shapes", action="store_true", help="a table of shapes and costs per node")
+    _chosen(sub)
+
+    sub = commands.add_parser("export", help="write a graph as a Python script that trains")
+    sub.set_defaults(command=export)
+    sub.add_argument("file", type=Path)
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+    _chosen(sub)
+
+    sub = commands.add_parser("draw", help="draw a graph as an SVG picture")
+    sub.set_defaults(command=draw)
+    sub.add_argument("file", type=Path)
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+    sub.add_argument("--group", default="", metavar="NAME", help="the inside of a group")
+    _chosen(sub)
+
+    sub = commands.add_parser("nodes", help="list the node types, or show the manual page of one")
+    sub.set_defaults(command=nodes)
+    sub.add_argument("words", nargs="*", help="a type's name, or words to search for")
+
+    sub = commands.add_parser("worker", help="answer the editor's messages on standard input")
+    sub.set_defaults(command=worker)
+    return top
+
+
+def seed(text: str) -> int:
+    """`--seed`"""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"expects a whole number from 0 to 2^63 − 1, not {text}")
+    return int(text)
+
+
+def interval(text: str) -> int:
+    """`--checkpoint-every`"""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expects a number of steps, at least 1, not {text}")
+    return int(text)
+
+
+def _chosen(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--preset", default="", metavar="NAME", help="a preset of the file")
+    sub.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the file"
+    )
+
+
+def settings(words: list[str]) -> dict[str, Any]:
+    """`--set` options as parameters, each value read as in a file."""
+    from .graph import GraphError
+    from .yamltree import scalar
+
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise GraphError(f"--set {word}: write it as NAME=VALUE, like --set batch=32")
+        found[name] = scalar(value)
+    return found
+
+
+# Commands ----------------------------------------------------------------------------------------
+
+
+def edit(options: argparse.Namespace) -> int:
+    """`nodegraph edit [FILE…]`"""
+    from .gui.display import explain, missing
+
+    why = missing()
+    if why:
+        print(explain(why), file=sys.stderr)
+        return 2
+    try:
+        from .gui.window import Window
+    except ImportError as error:
+        if error.name is None or not error.name.startswith("dearpygui"):
+            raise
+        print("the editor needs Dear PyGui: pip install 'nodegraph[gui]'", file=sys.stderr)
+        return 2
+    return Window(options.files).run()
+
+
+def check(options: argparse.Namespace) -> int:
+    """`nodegraph check FILE…`"""
+    from . import files
+    from .checks import check as all_problems
+    from .graph import GraphError, choose
+
+    wrong = False
+    for path in options.files:
+        try:
+            document = files.read(path)
+            graph = choose(document.graph, options.preset, settings(options.set))
+        except GraphError as error:
+            print(error, file=sys.stderr)
+            wrong = True
+            continue
+        problems = [*document.problems, *all_problems(graph)]
+        for line in report(document, problems):
+            print(line, file=sys.stderr)
+        errors = sum(p.severity == "error" for p in problems)
+        wrong |= errors > 0
+        if options.shapes:
+            from .costs import table
+            from .infer import infer
+            from .library import standard
+
+            print("\n".join(table(infer(graph, standard())[0])))
+        elif not problems:
+            print(f"{path}: no problems")
+    return int(wrong)
+
+
+def report(document: Document, problems: Sequence[Problem]) -> Iterator[str]:
+    """Problems as lines that an editor can jump to, each once, in the order of the file."""
+    lines = {}
+    for p in problems:
+        line = document.line(*p.where)
+        mark = "" if p.severity == "error" else "warning: "
+        lines[f"{document.path}:{line}: {mark}{p}"] = line
+    yield from sorted(lines, key=lambda text: lines[text])
+
+
+def export(options: argparse.Namespace) -> int:
+    """`nodegraph export FILE -o net.py`"""
+    from . import files
+    from .checks import check_chosen, settled
+    from .compiler.script import standalone_source
+    from .graph import GraphError, choose
+    from .infer import infer
+    from .library import standard
+
+    document = files.read(options.file)
+    graph = choose(document.graph, options.preset, settings(options.set))
+    refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
+    if not graph.train:
+        text = f"{options.file} has no `train` stages: a script of it would do nothing"
+        raise GraphError(f"{text}; add one, or take a slice in Python with nodegraph.compile")
+    graph = settled(graph)
+    body, _ = infer(graph, standard())
+    title = graph.meta.get("title", options.file.stem)
+    text = standalone_source(body, graph, f"{title}, exported by nodegraph.", places(document))
+    write(text, options.output, f"; run it with: python {options.output}")
+    return 0
+
+
+def write(text: str, path: Path | None, hint: str = "") -> None:
+    """Put a text where `-o` says."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}{hint}")
+
+
+def draw(options: argparse.Namespace) -> int:
+    """`nodegraph draw FILE -o net.svg`"""
+    from . import files
+    from .graph import GraphError, choose
+    from .library import near, standard
+    from .picture import svg
+
+    graph = choose(files.load(options.file), options.preset, settings(options.set))
+    if options.group and options.group not in graph.groups:
+        known = near(options.group, graph.groups)
+        raise GraphError(f"{options.file} has no group {options.group!r}{known}")
+    if options.group:
+        graph = graph.groups[options.group].with_(groups=graph.groups)
+    if not graph.nodes:
+        raise GraphError(f"{options.file} has no nodes to draw")
+    write(svg(graph, standard()) + "\n", options.output)
+    return 0
+
+
+def refuse(document: Document, problems: Sequence[Problem]) -> None:
+    """Print the problems; raise GraphError when one is an error."""
+    from .graph import GraphError
+
+    errors = [p for p in problems if p.severity == "error"]
+    for line in report(document, [p for p in problems if p.severity == "warning"]):
+        print(line, file=sys.stderr)
+    if errors:
+        raise GraphError("\n".join(report(document, errors)))
+
+
+def places(document: Document) -> Any:
+    """The comment that generated code carries for a place in a file."""
+    name = Path(document.path).name if document.path else "graph"
+
+    def where(place: tuple[str, ...]) -> str:
+        return f"{name}:{document.line(*place)} {'.'.join(place[1::2])}"
+
+    return where
+
+
+def train(options: argparse.Namespace) -> int:
+    """`nodegraph train FILE`"""
+    from . import files
+    from .checks import check_chosen
+    from .graph import GraphError, choose
+    from .library import standard
+
+    named = {
+        k: getattr(options, k)
+        for k in ("seed", "device", "amp", "compile", "channels_last", "checkpoint_every")
+        if getattr(options, k) not in (None, False)
+    }
+    if (options.file is None) == (options.resume is None):
+        raise GraphError("name a graph to train, or --resume a run's folder")
+    if options.resume is not None:
+        if options.preset or options.set or "seed" in named or options.out:
+            raise GraphError("--resume goes on with the run's own preset, settings and seed")
+        from .training.run import resume
+
+        return follow(resume(options.resume, **named))
+    document = files.read(options.file)
+    chosen = settings(options.set)
+    graph = choose(document.graph, options.preset, chosen)
+    refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
+    from .training.run import folder_for, start
+    from .training.trainer import Options
+
+    out = options.out or folder_for(graph, Path("runs"))
+    trainer = start(
+        document.graph, options.preset, chosen, out, Options(**named),
+        document.text, places(document),
+    )  # fmt: skip
+    return follow(trainer)
+
+
+def follow(trainer: Any) -> int:
+    """Train to the end with a progress bar (plain lines when piped); Ctrl-C saves and says how to
+    go on."""
+    from .training.progress import Progress
+
+    progress = Progress(trainer)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, progress.interrupt)
+    try:
+        return 0 if progress.follow() else 130
+    finally:
+        progress.close()
+        trainer.device.leave()
+
+
+def nodes(options: argparse.Namespace) -> int:
+    """`nodegraph nodes [WORDS]`"""
+    from .graph import GraphError
+    from .library import first_line, near, standard
+    from .manual import page
+
+    library = standard()
+    words = " ".join(options.words)
+    if words in library:
+        print(page(library[words], words))
+        return 0
+    found = library.search(words) if words else list(library)
+    if not found:
+        raise GraphError(f"no node type has {words!r}{near(words, library)}")
+    families: dict[str, list[str]] = {}
+    for name in found:
+        families.setdefault(library[name].category, []).append(name)
+    width = max(map(len, found))
+    for family, names in families.items():
+        print(family)
+        for name in names:
+            print(f"  {name:<{width}}  {first_line(library[name])}")
+    return 0
+
+
+def worker(options: argparse.Namespace) -> int:
+    """`nodegraph worker`"""
+    from .worker.server import serve
+
+    return serve()

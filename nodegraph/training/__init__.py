@@ -1,0 +1,1 @@
+"""Training: the loop, its events, checkpoints and run folders, devices."""

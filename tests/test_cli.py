@@ -1,0 +1,105 @@
+"""What the command line refuses, and the sentence that it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from nodegraph.cli import main
+
+LENET = str(ROOT / "graphs" / "lenet.yaml")
+
+TINY = """\
+nodegraph: 1
+params: {lr: 0.1, steps: 4, width: 1}
+groups:
+  Head:
+    inputs: {x: N D}
+    outputs: {y: fc}
+    params: {width: null}
+    nodes:
+      fc: {type: Linear, features: $width, in: {x: x}}
+nodes:
+  x: {type: Noise, shape: [3], batch: 8}
+  head: {type: Head, width: $width, in: {x: x}}
+  loss: {type: BCEWithLogits, target: 1, in: {logits: head}}
+  sgd: {type: SGD, lr: $lr, over: [head], in: {loss: loss}}
+train:
+  - {stage: fit, steps: $steps, run: [sgd], watch: [loss]}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A graph that trains at once, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+def says(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """The exit status of a command and all that it wrote."""
+    try:
+        status = main(words)
+    except SystemExit as left:
+        assert isinstance(left.code, int)
+        status = left.code
+    out = capsys.readouterr()
+    return status, out.out + out.err
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        (["--seed", "99999999999999999999"], "expects a whole number from 0 to 2^63"),
+        (["--seed", "-1"], "expects a whole number from 0 to 2^63"),
+        (["--checkpoint-every", "-3"], "expects a number of steps, at least 1, not -3"),
+    ],
+)
+def test_an_option_that_can_not_be_is_refused_in_a_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = says(capsys, "train", LENET, *words)
+    assert status == 2 and sentence in text
+
+
+def test_a_start_that_fails_leaves_no_folder(
+    tiny: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for device in ("cpu:7", "cuda:99", "tpu", "cpu:", "cuda:x"):
+        status, text = says(capsys, "train", "tiny.yaml", "--out", "run", "--device", device)
+        assert status == 1 and f"no device {device!r} on this machine; it has: " in text
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_graph_that_does_not_train_is_not_exported(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write_text(TINY[: TINY.index("train:")])
+    status, text = says(capsys, "export", "tiny.yaml", "-o", "out.py")
+    assert status == 1 and "nodegraph.compile" in text
+    assert not tiny.with_name("out.py").exists()
+    assert says(capsys, "train", "tiny.yaml")[0] == 1
+
+
+@pytest.mark.parametrize("name, text", [("lr", "sgd: lr is empty ($lr); give lr a value"),
+                                        ("width", "head: width is empty ($width)")])  # fmt: skip
+def test_a_parameter_without_a_value_is_a_problem_everywhere(
+    name: str, text: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("check", "train", "export"):
+        status, said = says(capsys, command, "tiny.yaml", "--set", f"{name}=")
+        assert status == 1 and text in said
+    assert says(capsys, "check", "tiny.yaml")[0] == 0  # a group's own may be left open
+
+
+def test_a_number_of_steps_that_is_none_has_its_own_cure(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = says(capsys, "check", "tiny.yaml", "--set", "steps=abc")
+    assert status == 1 and "not 'abc'; write one" in text and "declare" not in text
+    tiny.write_text(TINY.replace("$steps", "$stpes"))
+    assert "declare it under params" in says(capsys, "check", "tiny.yaml")[1]

@@ -1,0 +1,222 @@
+"""What a stage trains and what it leaves alone, in graphs that are easy to get wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import nodegraph
+from nodegraph import files
+from nodegraph.checks import settled
+from nodegraph.graph import Graph, GraphError, choose
+from nodegraph.training.trainer import Options, Trainer, Watched
+
+torch.set_num_threads(1)
+
+BASE = """nodegraph: 1
+nodes:
+  d: {type: Digits, batch: 16}
+  x: {type: Flatten, in: {x: d.image}}
+  fc: {type: Linear, features: 10, in: {x: x}}
+  ce: {type: CrossEntropy, in: {logits: fc, labels: d.label}}
+"""
+
+
+def graph(text: str) -> Graph:
+    return files.parse(text).graph
+
+
+def problems(text: str) -> list[str]:
+    return [str(p) for p in nodegraph.check(graph(text))]
+
+
+def trainer(text: str) -> Trainer:
+    assert [p for p in nodegraph.check(graph(text)) if p.severity == "error"] == []
+    made = Trainer(settled(choose(graph(text))), Options(device="cpu"))
+    made.enter()
+    return made
+
+
+def test_frozen_parts_of_a_trained_group_stay() -> None:
+    made = trainer("""nodegraph: 1
+groups:
+  Net:
+    inputs: {x: N D}
+    outputs: {y: b}
+    nodes:
+      a: {type: Linear, features: 8, frozen: true, in: {x: x}}
+      n: {type: BatchNorm1d, frozen: true, in: {x: a}}
+      b: {type: Linear, features: 10, in: {x: n}}
+nodes:
+  d: {type: Digits, batch: 16}
+  x: {type: Flatten, in: {x: d.image}}
+  net: {type: Net, in: {x: x}}
+  ce: {type: CrossEntropy, in: {logits: net, labels: d.label}}
+  adam: {type: Adam, over: [net], in: {loss: ce}}
+train: [{stage: s, steps: 3, run: [adam]}]
+""")
+    before = {k: v.clone() for k, v in made.net.state_dict().items()}
+    for _ in range(3):
+        made.step()
+    after = made.net.state_dict()
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved == {"net.b.weight", "net.b.bias"}
+
+
+def test_lbfgs_between_two_other_updates_equals_torch_written_by_hand() -> None:
+    made = trainer("""nodegraph: 1
+nodes:
+  p: {type: Parameter, shape: [3], init: constant 2}
+  v: {type: Square, in: {x: p}}
+  l: {type: Mean, in: {x: v}}
+  sgd: {type: SGD, lr: 0.1, over: [p], in: {loss: l}}
+  lb: {type: LBFGS, max_iter: 2, line_search: none, lr: 0.1, over: [p], in: {loss: l}}
+train: [{stage: s, steps: 1, run: [sgd, lb, sgd]}]
+""")
+    made.step()
+    p = torch.full((3,), 2.0, requires_grad=True)
+    sgd = torch.optim.SGD([p], 0.1, fused=True)
+    lbfgs = torch.optim.LBFGS([p], lr=0.1, max_iter=2)
+
+    def closure() -> torch.Tensor:
+        p.grad = None
+        loss = p.square().mean()
+        loss.backward()
+        return loss
+
+    closure()
+    sgd.step()
+    lbfgs.step(closure)
+    closure()
+    sgd.step()
+    assert torch.allclose(made.net.p.value, p, atol=1e-6)
+    assert made.net.p.value.grad is None
+
+
+def test_lbfgs_reads_what_was_computed_outside_of_its_closure() -> None:
+    made = trainer(
+        BASE + "  lb: {type: LBFGS, over: [fc], in: {loss: ce}}\n"
+        "train: [{stage: s, steps: 5, run: [lb]}]\n"
+    )
+    before = made.net.fc.weight.clone()
+    made.step()
+    made.step()
+    assert (made.net.fc.weight - before).abs().max() > 1e-3
+
+
+DROP = BASE.replace("{x: x}", "{x: drop}") + "  drop: {type: Dropout, p: 0.9, in: {x: x}}\n"
+
+
+def test_dropout_drops_where_something_is_trained_and_only_there() -> None:
+    tail = (
+        "  adam: {type: Adam, over: [fc], in: {loss: ce}}\n"
+        "train: [{stage: s, steps: 1, run: [adam]}]"
+    )
+    made = trainer(DROP + tail)
+    assert made.net.drop.training
+    frozen = DROP.replace("p: 0.9,", "p: 0.9, frozen: true,")
+    assert not trainer(frozen + tail).net.drop.training
+    elsewhere = DROP + (
+        "  z: {type: Parameter, shape: [3], init: ones}\n"
+        "  zz: {type: Square, in: {x: z}}\n"
+        "  m: {type: Mean, in: {x: zz}}\n"
+        "  s: {type: WeightedSum, factors: [1, 1], in: {losses: [ce, m]}}\n"
+        "  adam: {type: Adam, over: [z], in: {loss: s}}\n"
+        "train: [{stage: s, steps: 1, run: [adam]}]"
+    )
+    assert not trainer(elsewhere).net.drop.training
+
+
+def test_a_second_draw_of_a_source_and_a_schedule_can_be_watched() -> None:
+    text = (
+        BASE
+        + """
+  d2: {shares: d}
+  x2: {type: Flatten, in: {x: d2.image}}
+  fc2: {shares: fc, in: {x: x2}}
+  acc: {type: Accuracy, in: {logits: fc2, labels: d2.label}}
+  rate: {type: Cosine}
+  sgd: {type: SGD, over: [fc], in: {loss: ce, lr: rate}}
+train: [{stage: 1 a-b, steps: 2, run: [sgd], watch: [acc, rate]}]
+"""
+    )
+    assert problems(text) == []
+    rows = [e.metrics for e in nodegraph.train(graph(text)) if isinstance(e, Watched)]
+    assert rows and 0 <= rows[-1]["acc"] <= 1 and isinstance(rows[-1]["rate"], float)
+
+
+def optimised(loss: str, more: str = "", features: int = 10) -> str:
+    text = BASE.replace("features: 10", f"features: {features}") + more
+    return text + f"  sgd: {{type: SGD, over: [fc], in: {{loss: {loss}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (optimised("fc"), "loss expects a scalar, gets 16×10; put Mean between"),
+        (
+            optimised("ce2", "  cut: {type: Detach, in: {x: fc}}\n"
+                      "  ce2: {type: CrossEntropy, in: {logits: cut, labels: d.label}}\n"),
+            "its loss reaches none of its `over` (fc)",
+        ),
+        (
+            optimised("a", "  a: {type: Accuracy, in: {logits: fc, labels: d.label}}\n"),
+            "its loss reaches none of its `over` (fc)",
+        ),
+        (optimised("ce", features=5), "labels has classes 0 to 9, there is room for 5"),
+        (
+            optimised("ce", "  one: {type: OneHot, classes: 3, in: {labels: d.label}}\n"),
+            "labels has classes 0 to 9, there is room for 3; make classes 10 wide",
+        ),
+        (
+            BASE + "  two: {type: SGD, over: [fc.weight], in: {loss: ce}}\n",
+            "a group is trained as a whole",
+        ),
+        (
+            "nodegraph: 1\ngroups:\n  T:\n    inputs: {x: N D}\n    nodes:\n"
+            "      m: {type: Mean, in: {x: x}}\n"
+            "      sgd: {type: SGD, over: [fc], in: {loss: m}}\n"
+            + BASE[len("nodegraph: 1\n") :] + "  t: {type: T, in: {x: fc}}\n",
+            "over names fc, which is not in the group",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_train_is_told_before_it_runs(text: str, said: str) -> None:
+    assert any(said in p for p in problems(text)), problems(text)
+
+
+def test_an_update_in_a_group_is_named_with_the_group() -> None:
+    text = """nodegraph: 1
+groups:
+  Self:
+    inputs: {x: N D}
+    nodes:
+      fc: {type: Linear, features: 1, in: {x: x}}
+      m: {type: Mean, in: {x: fc}}
+      adam: {type: Adam, over: [fc], in: {loss: m}}
+nodes:
+  z: {type: Noise, shape: [4]}
+  tr: {type: Self, in: {x: z}}
+train: [{stage: s, steps: 2, run: [RUN]}]
+"""
+    assert any("did you mean 'tr.adam'" in p for p in problems(text.replace("RUN", "tr")))
+    assert problems(text.replace("RUN", "tr.adam")) == []
+    state = list(nodegraph.train(graph(text.replace("RUN", "tr.adam"))))[-1].state  # type: ignore[union-attr]
+    assert set(state) == {"tr.fc.weight", "tr.fc.bias"}
+
+
+def test_a_slice_says_which_data_it_needs() -> None:
+    with pytest.raises(GraphError, match="also needs d.label"):
+        nodegraph.compile(graph(BASE), ["d.image"], ["ce"])
+    loss: Any = nodegraph.compile(graph(BASE), ["d.image", "d.label"], ["ce"])
+    assert isinstance(loss, nn.Module)
+    assert loss(torch.rand(3, 1, 16, 16), torch.tensor([1, 2, 3])).shape == ()
+
+
+def test_one_link_into_an_input_that_takes_many_needs_no_list() -> None:
+    text = BASE + "  c: {type: Concat, in: {x: fc}}\n"
+    net = nodegraph.compile(graph(text), ["d.image"], ["c"])
+    assert net(torch.rand(2, 1, 16, 16)).shape == (2, 10)
