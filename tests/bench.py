@@ -1,0 +1,303 @@
+"""`make bench`: ratios against what a user would pick instead.
+
+All competitors of a row run in turn, many times, in one process; a row gives the median of the
+ratios of neighbours in time. `null` is the same ratio for the hand-written code against a second
+copy of itself: what the machine's noise alone makes of 1.00.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import nodegraph
+from nodegraph import files
+from nodegraph.checks import check, settled
+from nodegraph.graph import Entry, Graph, Ref, Stage, choose
+from nodegraph.infer import infer
+from nodegraph.library import standard
+from nodegraph.training.trainer import Options, Trainer
+
+ROOT = Path(__file__).parents[1]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def once(run: Callable[[], Any]) -> float:
+    """Seconds of one run."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    run()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def ratios(
+    ours: Callable[[], Any], theirs: Callable[[], Any], twin: Callable[[], Any], rounds: int
+) -> tuple[float, float, float]:
+    """Median of ours / theirs, of twin / theirs (the null), and the median seconds of ours."""
+    for run in (ours, theirs, twin) * 2:
+        run()
+    gc.collect()
+    gc.disable()
+    rows = []
+    for index in range(rounds):
+        order = [("ours", ours), ("theirs", theirs), ("twin", twin)]
+        order = order[index % 3 :] + order[: index % 3]  # so that no place in the turn is favoured
+        rows.append({name: once(run) for name, run in order})
+    gc.enable()
+    median = statistics.median
+    return (
+        median(r["ours"] / r["theirs"] for r in rows),
+        median(r["twin"] / r["theirs"] for r in rows),
+        median(r["ours"] for r in rows),
+    )
+
+
+def row(name: str, wanted: str, figure: str, null: str = "", seconds: float | None = None) -> None:
+    """One line of the table."""
+    took = f"{seconds * 1e3:9.2f} ms" if seconds is not None else ""
+    print(f"{name:<58} {figure:>8}  wanted {wanted:<8} {null:<11} {took}", flush=True)
+
+
+def compared(
+    name: str, wanted: str, ours: Callable[[], Any], theirs: Callable[[], Any],
+    twin: Callable[[], Any], rounds: int,
+) -> None:  # fmt: skip
+    """Measure and print a ratio."""
+    ratio, null, seconds = ratios(ours, theirs, twin, rounds)
+    row(name, wanted, f"{ratio:.3f}", f"null {null:.3f}", seconds)
+
+
+# Generated modules against hand-written ones -----------------------------------------------------
+
+
+class ByHand(nn.Module):
+    """Layers with a ReLU after each, as a person writes it: one line per layer."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        for index, layer in enumerate(layers):
+            setattr(self, f"layer{index}", layer)
+        lines = "\n".join(f"    x = torch.relu(self.layer{i}(x))" for i in range(len(layers)))
+        space: dict[str, Any] = {"torch": torch}
+        exec(f"def forward(self, x):\n{lines}\n    return x", space)
+        self.run = space["forward"].__get__(self)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """All layers."""
+        return self.run(x)
+
+
+def chain(depth: int, width: int) -> Graph:
+    """`depth` times Linear and ReLU, in a file's form."""
+    nodes: dict[str, Entry] = {
+        "x": Entry("Noise", {"shape": (width,), "batch": 1}),
+    }
+    links: dict[Ref, Any] = {}
+    last = "x"
+    for index in range(depth):
+        nodes[f"fc{index}"] = Entry("Linear", {"features": width})
+        nodes[f"relu{index}"] = Entry("ReLU")
+        links[Ref(f"fc{index}", "x")] = Ref(last)
+        links[Ref(f"relu{index}", "x")] = Ref(f"fc{index}")
+        last = f"relu{index}"
+    return Graph(nodes, links)
+
+
+def copied(to: nn.Module, of: nn.Module) -> nn.Module:
+    """`to` with the weights of `of`, in order."""
+    values = of.state_dict().values()
+    to.load_state_dict(dict(zip(to.state_dict(), values, strict=True)))
+    return to.to(DEVICE)
+
+
+def there_and_back(net: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    """One forward and backward pass."""
+
+    def run() -> None:
+        net.zero_grad()
+        net(x).sum().backward()
+
+    return run
+
+
+def forward(net: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    """One forward pass without gradients."""
+
+    def run() -> None:
+        with torch.no_grad():
+            net(x)
+
+    return run
+
+
+def modules() -> None:
+    """Generated modules against hand-written ones."""
+    for name, depth, width, rounds in (
+        ("30-layer MLP", 30, 64, 1500),
+        ("300 layers", 300, 16, 200),
+    ):
+        graph = chain(depth, width)
+        ours = nodegraph.compile(graph, ["x"], [f"relu{depth - 1}"]).to(DEVICE)
+        theirs, twin = (
+            copied(ByHand([nn.Linear(width, width) for _ in range(depth)]), ours) for _ in range(2)
+        )
+        x = torch.rand(1, width, device=DEVICE)
+        for what, make in (("forward", forward), ("forward + backward", there_and_back)):
+            compared(
+                f"generated / by hand: {name}, batch 1, {what}", "≤ 1.02",
+                make(ours, x), make(theirs, x), make(twin, x), rounds,
+            )  # fmt: skip
+    graph = choose(nodegraph.load(ROOT / "graphs/dcgan.yaml"), "paper")
+    ours = nodegraph.compile(graph, ["z"], ["judge_fake"]).to(DEVICE)
+    theirs, twin = (copied(nn.Sequential(*official(), nn.Flatten()), ours) for _ in range(2))
+    z = torch.randn(8, 100, 1, 1, device=DEVICE)
+    for what, make in (("forward", forward), ("forward + backward", there_and_back)):
+        compared(
+            f"generated / by hand: DCGAN-64, batch 8, {what}", "≤ 1.02",
+            make(ours, z), make(theirs, z), make(twin, z), 40,
+        )  # fmt: skip
+
+
+# The GAN step against the loop of the PyTorch examples -------------------------------------------
+
+
+def official() -> tuple[nn.Module, nn.Module]:
+    """The networks of the DCGAN example of PyTorch, without the last sigmoid."""
+
+    def up(i: int, o: int, *more: int) -> list[nn.Module]:
+        conv = nn.ConvTranspose2d(i, o, 4, *more, bias=False)
+        return [conv, nn.BatchNorm2d(o), nn.ReLU(True)]
+
+    def down(i: int, o: int) -> list[nn.Module]:
+        conv = nn.Conv2d(i, o, 4, 2, 1, bias=False)
+        return [conv, nn.BatchNorm2d(o), nn.LeakyReLU(0.2, inplace=True)]
+
+    g = nn.Sequential(
+        *up(100, 512, 1, 0), *up(512, 256, 2, 1), *up(256, 128, 2, 1), *up(128, 64, 2, 1),
+        nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False), nn.Tanh(),
+    )  # fmt: skip
+    d = nn.Sequential(
+        nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True),
+        *down(64, 128), *down(128, 256), *down(256, 512), nn.Conv2d(512, 1, 4, 1, 0, bias=False),
+    )  # fmt: skip
+    return g, d
+
+
+class OfficialLoop:
+    """The body of the loop of the example, line by line."""
+
+    def __init__(self, ours: Trainer, channels_last: bool = False) -> None:
+        g, d = official()
+        self.g, self.d = g.to(DEVICE), nn.Sequential(*d, nn.Sigmoid()).to(DEVICE)
+        self.criterion = nn.BCELoss()
+        self.g_adam = torch.optim.Adam(self.g.parameters(), lr=0.0002, betas=(0.5, 0.999))
+        self.d_adam = torch.optim.Adam(self.d.parameters(), lr=0.0002, betas=(0.5, 0.999))
+        self.sources = ours.sources
+
+    def step(self) -> None:
+        """One iteration."""
+        self.d.zero_grad()
+        real = self.sources["real.files"].draw()[0]
+        batch = len(real)
+        label = torch.full((batch,), 1.0, device=DEVICE)
+        output = self.d(real).view(-1)
+        err_real = self.criterion(output, label)
+        err_real.backward()
+        noise = torch.randn(batch, 100, 1, 1, device=DEVICE)
+        fake = self.g(noise)
+        label.fill_(0.0)
+        output = self.d(fake.detach()).view(-1)
+        err_fake = self.criterion(output, label)
+        err_fake.backward()
+        self.d_adam.step()
+        self.g.zero_grad()
+        label.fill_(1.0)
+        output = self.d(fake).view(-1)
+        err_g = self.criterion(output, label)
+        err_g.backward()
+        self.g_adam.step()
+        (err_real + err_fake).item(), err_g.item()
+
+
+def gan_graph(batch: int) -> Graph:
+    """The paper preset of dcgan.yaml, on rendered images instead of a folder of photographs."""
+    graph = choose(nodegraph.load(ROOT / "graphs/dcgan.yaml"), "paper", {"batch": batch})
+    photos = graph.groups["Photos"]
+    rendered = {
+        "size": 64, "channels": 3, "count": 200, "held_out": 10, "range": "-1..1", "batch": batch
+    }  # fmt: skip
+    photos = photos.with_(nodes={"files": Entry("FontDigits", rendered)})
+    stage = replace(graph.train[0], watch=())
+    return settled(graph.with_(groups={**graph.groups, "Photos": photos}, train=(stage,)))
+
+
+def gan() -> None:
+    """One step of both networks."""
+    graph = gan_graph(32)
+    for options, wanted in ((Options(), "≤ 0.95"), (Options(channels_last=True), "≤ 0.85")):
+        ours = Trainer(graph, options)
+        ours.enter()
+        theirs, twin = OfficialLoop(ours), OfficialLoop(ours)
+        words = ", --channels-last" if options.channels_last else ""
+        compared(
+            f"GAN step / PyTorch's example: 64×64, batch 32{words}", wanted,
+            ours.step, theirs.step, twin.step, 12 if DEVICE == "cpu" else 200,
+        )  # fmt: skip
+
+
+# The editor's part: no torch ---------------------------------------------------------------------
+
+
+def graphs() -> None:
+    """Inferring again after an edit, loading and checking."""
+    library = standard()
+    graph = chain(499, 64)
+    nodes = {**graph.nodes, "end": Entry("Mean"), "sgd": Entry("SGD", {"over": ("fc0",)})}
+    links = {**graph.links, Ref("end", "x"): Ref("relu498"), Ref("sgd", "loss"): (Ref("end"),)}
+    graph = Graph(nodes, links, train=(Stage("s", 1, ("sgd",)),))
+    memo: dict[Any, Any] = {}
+    infer(graph, library, memo)
+    times = []
+    for index in range(60):
+        name = f"fc{(index * 37) % 499}"
+        changed = {**graph.nodes, name: Entry("Linear", {"features": 64, "bias": bool(index % 2)})}
+        edited = graph.with_(nodes=changed)
+        times.append(once(lambda edited=edited: infer(edited, library, memo)))
+    found = statistics.median(times)
+    row("shapes again after an edit, 1,000 nodes", "≤ 16 ms", f"{found * 1e3:.1f} ms")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.yaml"
+        files.save(graph, path)
+
+        def load_and_check() -> None:
+            assert len(check(files.load(path))) >= 1
+
+        times = [once(load_and_check) for _ in range(5)]
+    found = statistics.median(times)
+    row("load + check, 1,000 nodes", "≤ 1 s", f"{found:.2f} s")
+
+
+def main() -> None:
+    """All rows, or those whose names are given: modules, gan, graphs."""
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__} on {DEVICE}, {threads} threads; ours / theirs, medians")
+    rows = {"graphs": graphs, "modules": modules, "gan": gan}
+    for name in sys.argv[1:] or rows:
+        rows[name]()
+
+
+if __name__ == "__main__":
+    main()
