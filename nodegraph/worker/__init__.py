@@ -1,0 +1,1 @@
+"""The program that computes for the editor, in a process of its own that may crash."""
