@@ -1,0 +1,110 @@
+"""`make screenshots`: pictures of the editor into graphs/pictures, always the same."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from nodegraph import files
+
+from . import screen as screens
+from .screen import Screen
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "graphs" / "pictures"
+BROKEN = """
+nodegraph: 1
+title: Two faults
+nodes:
+  digits: {type: Digits, batch: 64, size: 16}
+  conv: {type: Conv2d, channels: 16, kernel: 5, in: {x: digits.image}}
+  relu: {type: ReLU, in: {x: conv}}
+  scores: {type: Linear, features: 10, in: {x: relu}}
+  loss: {type: CrossEntropy, in: {logits: scores, labels: digits.label}}
+  adam: {type: Adam, over: [conv, scores], in: {loss: loss}}
+layout:
+  digits: [0, 100]
+  conv: [240, 100]
+  relu: [480, 100]
+  scores: [40, 330]
+  loss: [280, 330]
+  adam: [520, 330]
+"""
+
+
+def opened(screen: Screen, name: str) -> None:
+    """A prebuilt graph, checked, all of it in sight."""
+    screen.load(graph=files.load(files.graphs_folder() / f"{name}.yaml"))
+    checked(screen)
+    screen.gestures.fit()
+
+
+def checked(screen: Screen) -> None:
+    """Wait for the answer of the analysis."""
+    screen.wait(lambda: screen.session.analysis is not None, 60)
+    screen.at((screen.window.area[0] + 8, screen.window.area[1] + 8))
+    screen.turn(4)
+
+
+def gallery(screen: Screen) -> None:
+    screen.at((2, 898))
+
+
+def dann(screen: Screen) -> None:
+    opened(screen, "dann")
+
+
+def search(screen: Screen) -> None:
+    opened(screen, "lenet")
+    screen.at(screen.empty(0.3, 0.6))
+    screen.key("tab")
+    screen.turn(3)
+    screen.type("conv")
+
+
+def group(screen: Screen) -> None:
+    opened(screen, "dann")
+    grouped = (n for n, b in screen.scene.boxes.items() if b.face.group)
+    screen.session.enter(next(grouped))
+    screen.turn(4)
+    screen.gestures.fit()
+    screen.session.select(["conv1"])
+
+
+def light(screen: Screen) -> None:
+    screen.window.switch_theme()
+    opened(screen, "texture_net")
+    screen.session.select([list(screen.session.graph.nodes)[1]])
+
+
+def error(screen: Screen) -> None:
+    screen.window.switch_theme()
+    screen.load(BROKEN, zoom=1.2)
+    checked(screen)
+    screen.session.select(["scores"])
+
+
+SHOTS: tuple[Callable[[Screen], None], ...] = (gallery, dann, search, group, light, error)
+
+
+def main() -> int:
+    """Take them all."""
+    if lacking := screens.missing():
+        print(f"screenshots: {lacking}", file=sys.stderr)
+        return 2
+    PICTURES.mkdir(exist_ok=True)
+    with screens.xvfb(), tempfile.TemporaryDirectory() as state:
+        screen = Screen(Path(state), (1440, 900))
+        for take in SHOTS:
+            screen.fresh()
+            take(screen)
+            screen.shot(PICTURES / f"{take.__name__}.png")
+            print(PICTURES / f"{take.__name__}.png")
+        screen.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

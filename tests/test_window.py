@@ -1,0 +1,47 @@
+"""The real window under real events: the cases of `window_cases.py`, in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import screen
+
+ROOT = Path(__file__).parents[1]
+CASES = ROOT / "tests" / "window_cases.py"
+LACKING = screen.missing()
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.mark.skipif(bool(LACKING), reason=LACKING)
+def test_the_window_does_what_people_do_with_it(tmp_path: Path) -> None:
+    """A window stays behind when its context ends, and a crash in it ends the process."""
+    report = tmp_path / "report.xml"
+    with screen.xvfb() as display:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", str(CASES), f"--junitxml={report}", "-p",
+             "no:cacheprovider", "-p", "no:randomly", f"--basetemp={tmp_path / 'cases'}", "-q",
+             "--no-header", "--tb=short", "--durations=5"],
+            cwd=ROOT, capture_output=True, text=True, timeout=300,
+            env={**os.environ, "DISPLAY": display},
+        )  # fmt: skip
+    assert report.exists(), f"the process ended with {done.returncode}\n{done.stdout}{done.stderr}"
+    suite = ElementTree.parse(report).getroot()[0]
+    failed = [c.get("name") for c in suite if c.find("failure") is not None or c.find("error")]
+    assert not failed, f"{', '.join(map(str, failed))}\n{done.stdout}"
+    assert int(suite.get("tests", "0")) > 40
+
+
+def test_without_a_display_one_sentence_says_what_to_do() -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "nodegraph", "edit"], cwd=ROOT, env=environment,
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1 and "nodegraph train" in done.stderr
