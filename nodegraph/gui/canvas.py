@@ -20,7 +20,7 @@ from .scene import Link, Scene, Wire, changes
 from .view import View
 
 FAR = 0.3  # zoom below which boxes are plain rectangles: their titles could not be read
-DETAIL = 0.4  # zoom below which pins' names and fields are not drawn
+DETAIL = 0.52  # zoom below which a large title stands for type, pins' names and fields
 LABELS = 0.55  # zoom below which the shapes on wires are not drawn
 RADIUS = 4.5  # of a pin
 SEGMENTS = 20
@@ -34,6 +34,7 @@ class DrawnBox:
 
     item: int | str
     detail: int | str
+    summary: int | str  # a title that is read from afar, instead of the detail
     far: int | str
     face: Face
     state: str
@@ -194,8 +195,9 @@ class Canvas:
             dpg.delete_item(item, children_only=True)
             dpg.configure_item(far, fill=fill, color=edge, thickness=4 * width)
         detailed = self.view.zoom >= DETAIL
-        detail = self.face(item, box.face, state, detailed)
-        drawn = DrawnBox(item, detail, far, box.face, state, (math.nan, math.nan), detailed)
+        detail, summary = self.face(item, box.face, state, detailed)
+        nowhere = (math.nan, math.nan)
+        drawn = DrawnBox(item, detail, summary, far, box.face, state, nowhere, detailed)
         self.boxes[name] = drawn
         self.place(drawn, box)
 
@@ -218,8 +220,10 @@ class Canvas:
             edge, width = p.good, 3.0
         return edge, width
 
-    def face(self, item: int | str, face: Face, state: str, detailed: bool) -> int | str:
-        """Draw a face into a group; the part that is hidden from afar is returned."""
+    def face(
+        self, item: int | str, face: Face, state: str, detailed: bool
+    ) -> tuple[int | str, int | str]:
+        """Draw a face into a group; returned are its detail, and what stands for it from afar."""
         p, colour = self.palette, self.colour(face)
         edge, width = self.edge(face, state)
         dpg.draw_rectangle(
@@ -249,12 +253,18 @@ class Canvas:
                 (3, 3), (face.w - 3, face.h - 3), rounding=6, fill=NOTHING, color=faded(edge, 110),
                 parent=item,
             )  # fmt: skip
-        dpg.draw_text((PAD, 6), face.title, size=TEXT, color=p.text, parent=item)
         if state in ("moves", "reach", "beyond"):  # also in words, not by colour alone
             words = {"moves": "moves", "reach": "gradient", "beyond": "not reached"}[state]
             dpg.draw_text((0, -17), words, size=SMALL, color=edge, parent=item)
         marks = ("❄" if face.frozen else "") + ("!" if face.severity else "")
+        summary = dpg.add_draw_node(parent=item, show=not detailed)
+        size = min(0.62 * head, 24.0)
+        dpg.draw_text(
+            (7, (head - size) / 2 - 1), clipped(face.title, face.w - 10, size), size=size,
+            color=p.text, parent=summary,
+        )  # fmt: skip
         detail = dpg.add_draw_node(parent=item, show=detailed)
+        dpg.draw_text((PAD, 6), face.title, size=TEXT, color=p.text, parent=detail)
         if marks:
             dpg.draw_text(
                 (face.w - PAD - 8 * len(marks), 6), marks, size=TEXT,
@@ -279,7 +289,7 @@ class Canvas:
             value = clipped(value, w - 18 - measure(shown.label, SMALL), SMALL)
             at = x + w - 6 - measure(value, SMALL)
             dpg.draw_text((at, y + 3), value, size=SMALL, color=dim, parent=detail)
-        return detail
+        return detail, summary
 
     def pin(self, item: int | str, detail: int | str, face: Face, pin: Pin) -> None:
         """A pin: filled when linked, a ring when not, a square when it takes many."""
@@ -391,6 +401,7 @@ class Canvas:
             if box is not None and box.detailed != detailed:
                 box.detailed = detailed
                 dpg.configure_item(box.detail, show=detailed)
+                dpg.configure_item(box.summary, show=not detailed)
             wire = self.wires.get(thing) if isinstance(thing, Link) else None
             if wire is None:
                 continue

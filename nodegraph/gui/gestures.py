@@ -32,7 +32,7 @@ from .view import View
 NONE: frozenset[str] = frozenset()
 THRESHOLD = 4.0  # pixels that a press may move and still be a click
 STEP = 60.0  # pixels that an arrow key pans
-FIELDS_FROM = 0.4  # zoom from which fields are drawn
+FIELDS_FROM = 0.52  # zoom from which fields are drawn
 WHEEL = 1.15  # zoom of one notch
 
 ANY: tuple[str, ...] = ()
