@@ -218,7 +218,7 @@ def shipped() -> list[Path]:
 
 
 def test_no_file_mentions_a_place_on_one_machine() -> None:
-    private = re.compile(r"/work/|/home/\w|/root/|/tmp/\w|/opt/wheels|\bpypi\.org\b|\blocalhost:")
+    private = re.compile(r"(?<![\w.])/(home|root|tmp|Users)/\w|\blocalhost:")
     for path in shipped():
         lines = path.read_text(encoding="utf-8").splitlines()
         found = [f"{path}:{i}: {x}" for i, x in enumerate(lines, 1) if private.search(x)]
