@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING
 from typing import Any
 
-from . import edits, layout, programme, wiring
+from . import edits, groups, layout, programme, wiring
 from .graph import Graph, Ref, Reference
 from .layout import FRAME, OUT
 from .scope import Scope
@@ -22,6 +22,7 @@ class Editing:
     """The edits of a session. Each returns whether it was done; if not, a message says why."""
 
     selection: frozenset[str]
+    path: tuple[str, ...]
 
     @property
     def graph(self) -> Graph:
@@ -66,6 +67,15 @@ class Editing:
         """A node by another name."""
         chosen = {new if n == old else n for n in self.selection}
         return self.do(f"Rename {old}", lambda g, s: edits.rename(g, old, new, s), select=chosen)
+
+    def rename_port(self, old: str, new: str) -> bool:
+        """A port of the group that is entered (an output is called `out:NAME`) by another name."""
+        group = self.path[-1]
+        chosen = [OUT + new if old.startswith(OUT) else new]
+        return self.do(
+            f"Rename {old.removeprefix(OUT)}",
+            lambda g, s: groups.rename_port(g, group, old, new, s), where=(), select=chosen,
+        )  # fmt: skip
 
     def bypass(self, names: Collection[str] | None = None) -> bool:
         """The selected nodes passed by, or in use again when all of them are passed by."""
@@ -231,28 +241,33 @@ class Editing:
         return self.set_stage(stage, gesture, steps=given)
 
     def add_update(self, stage: str, node: str, index: int | None = None) -> bool:
-        """One more update in a stage's step, last or at an index."""
+        """One more row of updates in a stage's step, last or at an index."""
         return self._train(
             f"Run {node}", lambda g, s: programme.add_update(g, stage, node, s, index)
         )
 
     def remove_update(self, stage: str, index: int) -> bool:
-        """Without the update at an index."""
+        """Without the row of updates at an index."""
         return self._train(
             "Remove an update", lambda g, s: programme.remove_update(g, stage, index, s)
         )
 
     def move_update(self, stage: str, index: int, to: int, gesture: object = None) -> bool:
-        """An update earlier or later in the step."""
+        """A row of updates earlier or later in the step."""
         return self._train(
             "Reorder updates", lambda g, s: programme.move_update(g, stage, index, to, s), gesture
         )
 
     def repeat_update(self, stage: str, index: int, times: int) -> bool:
-        """The update at an index that many times in a row."""
+        """The update of a row that many times in each step."""
         return self._train(
             "Repeat an update", lambda g, s: programme.repeat(g, stage, index, times, s)
         )
+
+    def set_preset(self, name: str, values: Mapping[str, Any] | None) -> bool:
+        """A preset's values by the names of the file's parameters; None removes it."""
+        label = f"Set preset {name}" if values is not None else f"Remove preset {name}"
+        return self._train(label, lambda g, s: edits.set_preset(g, name, values, s))
 
     def watch(self, stage: str, node: str, on: bool = True) -> bool:
         """A metric or loss watched in a stage, or no more."""

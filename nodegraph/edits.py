@@ -35,9 +35,8 @@ from .scope import Scope, route, type_name
 __all__ = [
     "EditError", "add", "add_stage", "bypass", "connect", "copy", "disconnect", "freeze", "group",
     "make_independent", "move", "passed_by", "paste", "remove", "remove_stage", "rename",
-    "reset_param",
-    "set_graph_param", "set_input", "set_meta", "set_output", "set_param", "set_stage", "share",
-    "ungroup", "within",
+    "reset_param", "set_graph_param", "set_input", "set_meta", "set_output", "set_param",
+    "set_preset", "set_stage", "share", "ungroup", "within",
 ]  # fmt: skip
 
 # Nodes -------------------------------------------------------------------------------------------
@@ -255,6 +254,23 @@ def set_graph_param(graph: Graph, name: str, value: Any, scope: Scope) -> Graph:
             if setting and name in references(given):
                 _settled(after, f"${name}: {node}.{key}", setting.coerce, given)
     return _held(graph, after, scope)
+
+
+def set_preset(graph: Graph, name: str, values: Mapping[str, Any] | None, scope: Scope) -> Graph:
+    """A preset declared or changed: values by the names of the graph's parameters; None removes it.
+
+    Raises EditError for a name that is no parameter, or a value that does not fit where it is used.
+    """
+    if values is None:
+        if name not in graph.presets:
+            raise EditError(f"there is no preset {name!r}{near(name, graph.presets)}")
+        left = {k: v for k, v in graph.presets.items() if k != name}
+        return graph.with_(presets=left)
+    for key, value in values.items():
+        if key not in graph.params:
+            raise EditError(f"preset {name}: {key!r} is no parameter{near(key, graph.params)}")
+        set_graph_param(graph, key, value, scope)  # refuses what does not fit
+    return graph.with_(presets={**graph.presets, valid(name, ()): dict(values)})
 
 
 # The graph's own words ---------------------------------------------------------------------------

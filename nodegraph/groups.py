@@ -8,6 +8,7 @@ from typing import Any
 
 from . import layout
 from .graph import Entry, Graph, Ref, Reference, Source, refs, substitute
+from .layout import OUT
 from .names import (
     EditError,
     drop,
@@ -20,7 +21,7 @@ from .names import (
     taken,
     valid,
 )
-from .scope import Scope, route
+from .scope import Scope, route, type_name
 
 
 def inline(graph: Graph, name: str, called: Callable[[str, str], str], scope: Scope) -> Graph:
@@ -289,3 +290,41 @@ def _reached(ends: Sequence[tuple[str, str]], start: Iterable[str]) -> set[str]:
         found |= {*new}
         todo += new
     return found
+
+
+def rename_port(graph: Graph, group: str, old: str, new: str, scope: Scope) -> Graph:
+    """An input (`x`) or output (`out:y`) of a group by another name, in all that use the group."""
+    body, end = graph.groups[group], old.startswith(OUT)
+    was = old.removeprefix(OUT)
+    if new == was:
+        return graph
+    if was not in (body.outputs if end else body.inputs):
+        raise EditError(f"the group {group} has no port {was!r}")
+    if end:
+        valid(new, body.outputs, "output")
+        names = {OUT + was: OUT + new}
+        outputs = {new if k == was else k: r for k, r in body.outputs.items()}
+        body = body.with_(outputs=outputs, layout=layout.renamed(body.layout, names))
+    else:
+        valid(new, taken(body), "input")
+        inputs = {new if k == was else k: shape for k, shape in body.inputs.items()}
+        body = rename_all(body, {was: new}, scope).with_(inputs=inputs)
+    after = graph.with_(groups={**graph.groups, group: body})
+
+    def ends(user: Graph) -> Graph:
+        """A graph with the links to and from its instances of the group."""
+        ours = {n for n in user.nodes if type_name(user, n) == group}
+
+        def moved(ref: Ref, here: bool) -> Ref:
+            return Ref(ref.node, new) if here and ref.node in ours and ref.port == was else ref
+
+        return user.with_(
+            links={
+                moved(to, not end): like(s, [moved(r, end) for r in refs(s)])
+                for to, s in user.links.items()
+            },
+            outputs={k: moved(r, end) for k, r in user.outputs.items()},
+        )
+
+    groups = {name: ends(g) for name, g in after.groups.items()}
+    return ends(after).with_(groups=groups)

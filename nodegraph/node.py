@@ -213,6 +213,7 @@ class Node:
     squashes: ClassVar[bool] = False  # a sigmoid or softmax: must not feed a loss on logits
     normalises_batch: ClassVar[bool] = False  # statistics over the batch: needs more than one
     stops_gradient: ClassVar[bool] = False  # nothing flows back through it
+    reverses_gradient: ClassVar[bool] = False  # what flows back through its first input is negated
     classes_from: ClassVar[str] = ""  # the axis or parameter that has room for each class
     stateful: ClassVar[bool] = False  # draws random numbers or moves buffers when it is called
 

@@ -42,43 +42,60 @@ def find(graph: Graph, name: str) -> Stage:
     raise EditError(f"there is no stage {name!r}; choose one that is there")
 
 
+# The updates of a stage are edited as a person reads them, in rows: (update, how often in a row).
+
+Row = tuple[str | Reference, int]
+
+
+def rows(stage: Stage) -> list[Row]:
+    """The updates of a stage's step in order; equal ones after each other are one row."""
+    found: list[Row] = []
+    for update in stage.run:
+        if found and found[-1][0] == update:
+            found[-1] = (update, found[-1][1] + 1)
+        else:
+            found.append((update, 1))
+    return found
+
+
 def add_update(
     graph: Graph, stage: str, node: str, scope: Scope, index: int | None = None
 ) -> Graph:
-    """One more update in a stage's step, last or at an index."""
-    run = list(find(graph, stage).run)
-    run.insert(len(run) if index is None else index, _named(node))
-    return set_stage(graph, stage, scope, run=tuple(run))
+    """One more row in a stage's step, last or at an index."""
+    found = rows(find(graph, stage))
+    found.insert(len(found) if index is None else index, (_named(node), 1))
+    return _with_rows(graph, stage, found, scope)
 
 
 def remove_update(graph: Graph, stage: str, index: int, scope: Scope) -> Graph:
-    """Without the update at an index."""
-    run = list(find(graph, stage).run)
-    del run[_inside(run, index)]
-    return set_stage(graph, stage, scope, run=tuple(run))
+    """Without the row at an index."""
+    found = rows(find(graph, stage))
+    del found[_inside(found, index)]
+    return _with_rows(graph, stage, found, scope)
 
 
 def move_update(graph: Graph, stage: str, index: int, to: int, scope: Scope) -> Graph:
-    """The update at an index, before what is at another once it is taken out."""
-    run = list(find(graph, stage).run)
-    run.insert(to, run.pop(_inside(run, index)))
-    return set_stage(graph, stage, scope, run=tuple(run))
+    """The row at an index, before what is at another once it is taken out."""
+    found = rows(find(graph, stage))
+    found.insert(to, found.pop(_inside(found, index)))
+    return _with_rows(graph, stage, found, scope)
 
 
 def repeat(graph: Graph, stage: str, index: int, times: int, scope: Scope) -> Graph:
-    """The run of equal updates around an index, as long as `times`."""
-    run = list(find(graph, stage).run)
-    first = last = _inside(run, index)
-    if times < 1:
-        raise EditError("an update runs at least once; remove it instead")
+    """The update of a row that many times in each step."""
+    found = rows(find(graph, stage))
+    update, _ = found[_inside(found, index)]
+    if not isinstance(times, int) or times < 1:
+        raise EditError(f"an update runs a whole number of times, not {times}; or remove it")
     if times > 1000:
         raise EditError(f"{times} times in one step is too much; choose at most 1000")
-    while first and run[first - 1] == run[index]:
-        first -= 1
-    while last + 1 < len(run) and run[last + 1] == run[index]:
-        last += 1
-    run[first : last + 1] = [run[index]] * times
-    return set_stage(graph, stage, scope, run=tuple(run))
+    found[index] = (update, times)
+    return _with_rows(graph, stage, found, scope)
+
+
+def _with_rows(graph: Graph, stage: str, found: list[Row], scope: Scope) -> Graph:
+    run = tuple(update for update, times in found for _ in range(times))
+    return set_stage(graph, stage, scope, run=run)
 
 
 def watch(graph: Graph, stage: str, node: str, scope: Scope, on: bool = True) -> Graph:
@@ -88,27 +105,13 @@ def watch(graph: Graph, stage: str, node: str, scope: Scope, on: bool = True) ->
     return set_stage(graph, stage, scope, watch=tuple(watched))
 
 
-def rows(graph: Graph) -> list[tuple[Stage, list[tuple[Any, int, int]]]]:
-    """The programme as a person reads it: each stage with (update, index, how often in a row)."""
-    found = []
-    for stage in graph.train:
-        row: list[tuple[Any, int, int]] = []
-        for index, update in enumerate(stage.run):
-            if row and row[-1][0] == update:
-                row[-1] = (update, row[-1][1], row[-1][2] + 1)
-            else:
-                row.append((update, index, 1))
-        found.append((stage, row))
-    return found
-
-
 def _named(node: str) -> str | Reference:
     return Reference(node[1:]) if node.startswith("$") else node
 
 
 def _inside(run: Collection[Any], index: int) -> int:
     if not 0 <= index < len(run):
-        raise EditError(f"the stage has {len(run)} updates; choose one of them")
+        raise EditError(f"the stage has {len(run)} rows of updates; choose one of them")
     return index
 
 

@@ -42,6 +42,12 @@ class Analysis:
         return cls(message["id"], **{k: message[k] for k in wanted if k in message})
 
 
+class Clipboard:
+    """What was copied last, for all sessions. A window has one that is the system's."""
+
+    text = ""
+
+
 class Session(Editing):
     """One graph that is being edited."""
 
@@ -49,7 +55,7 @@ class Session(Editing):
 
     def __init__(
         self, graph: Graph | None = None, file: Path | None = None, text: str | None = None,
-        library: Library | None = None, saved: bool = True,
+        library: Library | None = None, saved: bool = True, clipboard: Clipboard | None = None,
     ) -> None:  # fmt: skip
         self.id = next(Session._ids)
         self.library = library or standard()
@@ -63,7 +69,7 @@ class Session(Editing):
         self.revision = 1
         self.edition = 1  # grows with the root graph alone
         self.analysis: Analysis | None = None
-        self.clipboard = ""
+        self.clipboard = clipboard or Clipboard()
         self._text = text  # that the file had when it was read or written
         self._stamp = _stamp(file)
 
@@ -263,8 +269,8 @@ class Session(Editing):
             return ""
         fragment = edits.copy(self.graph, self.nodes_selected, self.inner)
         kept = layout.only(self.graph.layout, self.nodes_selected, framed)
-        self.clipboard = files.dumps(fragment.with_(layout=kept))
-        return self.clipboard
+        self.clipboard.text = files.dumps(fragment.with_(layout=kept))
+        return self.clipboard.text
 
     def cut(self) -> str:
         """`copy`, and the selected nodes are gone."""
@@ -283,15 +289,15 @@ class Session(Editing):
         `keep_inbound`: what flowed into the originals flows into the copies, where it is here.
         """
         try:
-            fragment = files.parse(self.clipboard if text is None else text).graph
+            fragment = files.parse(self.clipboard.text if text is None else text).graph
         except GraphError:
             fragment = Graph()
         return self._paste("Paste", fragment, at, keep_inbound)
 
     def duplicate(self, keep_inbound: bool = False) -> bool:
         """A copy of the selected nodes beside them; the clipboard keeps what it has."""
-        kept, text = self.clipboard, self.copy()
-        self.clipboard = kept
+        kept, text = self.clipboard.text, self.copy()
+        self.clipboard.text = kept
         return bool(text) and self._paste("Duplicate", files.parse(text).graph, None, keep_inbound)
 
     def _paste(

@@ -14,6 +14,7 @@ class GradientReversal(Node):
     """
 
     category = "adversarial"
+    reverses_gradient = True
     aliases = ("GRL", "gradient reversal layer", "reverse", "DANN", "разворот градиента")
     x = Input("...")
     strength = Input("", default=1.0, kind="scalar", min=0.0)

@@ -119,8 +119,8 @@ class Screen:
         for button in BUTTONS.values():
             self._fake(5, button)
         window.popups.close()
-        window.tabs.clear()
-        window.show(-1)
+        window.documents.tabs.clear()
+        window.documents.show(-1)
         window.seen = ()
         self.turn(3)
         window.input.queue.clear()
@@ -132,7 +132,7 @@ class Screen:
         if graph is None:
             graph = files.parse(text).graph if text else Graph()
         session = Session(graph, library=self.window.library)
-        self.window.attach(session)
+        self.window.documents.attach(session)
         _, _, w, h = self.window.area
         self.gestures.view = View(-20, -20, zoom, w, h)
         self.turn(3)
@@ -141,7 +141,7 @@ class Screen:
     def close(self) -> None:
         """End what can be ended: the worker, and the devices."""
         self.window.worker.close()
-        self.window.journal.close()
+        self.window.documents.journal.close()
         self.display.close()
 
     def resize(self, width: int, height: int) -> None:

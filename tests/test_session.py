@@ -348,8 +348,10 @@ def test_the_training_programme_is_edited_from_inside_a_group_too():
     assert session.move_stage("more", 0)
     assert session.set_stage("more", run=("adapt",))
     assert session.add_update("more", "adapt_sgd") and session.repeat_update("more", 0, 3)
-    assert rows(session.root)[0][1] == [("adapt", 0, 3), ("adapt_sgd", 3, 1)]
-    assert session.move_update("more", 3, 0) and session.remove_update("more", 1)
+    assert rows(session.root.train[0]) == [("adapt", 3), ("adapt_sgd", 1)]
+    assert session.move_update("more", 1, 0)
+    assert rows(session.root.train[0]) == [("adapt_sgd", 1), ("adapt", 3)]
+    assert session.repeat_update("more", 1, 2)
     assert session.root.train[0].run == ("adapt_sgd", "adapt", "adapt")
     assert session.watch("more", "accuracy_t") and session.watch("more", "domain_s")
     assert session.watch("more", "accuracy_t", on=False)

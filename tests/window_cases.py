@@ -400,17 +400,17 @@ def test_the_theme_and_the_size_of_text(small: Screen) -> None:
             for _ in range(13):
                 window.resize_text(step)
                 small.turn(1)
-            assert window.settings.text_size == end
+            assert window.documents.settings.text_size == end
             small.click(small.title("noise"))
             assert small.session.selection == {"noise"}
             small.session.select(())
     finally:
-        window.resize_text(100 - window.settings.text_size)
+        window.resize_text(100 - window.documents.settings.text_size)
         small.turn()
     small.key("=", "ctrl")
-    assert window.settings.text_size == 110
+    assert window.documents.settings.text_size == 110
     small.key("-", "ctrl")
-    assert window.settings.text_size == 100
+    assert window.documents.settings.text_size == 100
 
 
 def test_help_lists_the_keys(small: Screen) -> None:
@@ -430,20 +430,20 @@ def test_the_command_palette_runs_a_command(small: Screen) -> None:
 def test_tabs_and_closing_asks_before_anything_is_lost(small: Screen, tmp_path: Path) -> None:
     window = small.window
     small.key("n", "ctrl")
-    assert len(window.tabs) == 2 and window.active == 1
+    assert len(window.documents.tabs) == 2 and window.documents.active == 1
     small.key("tab", "ctrl")
-    assert window.active == 0
+    assert window.documents.active == 0
     small.click(small.title("fc"))
     small.key("delete")
     assert small.session.changed
     small.key("w", "ctrl")
-    assert window.popups.open and len(window.tabs) == 2
+    assert window.popups.open and len(window.documents.tabs) == 2
     small.key("escape")
-    assert len(window.tabs) == 2
+    assert len(window.documents.tabs) == 2
     small.key("z", "ctrl")
     assert not small.session.changed
     small.key("w", "ctrl")
-    assert len(window.tabs) == 1
+    assert len(window.documents.tabs) == 1
 
 
 def test_save_writes_the_file(small: Screen, tmp_path: Path) -> None:
@@ -585,12 +585,12 @@ def test_2000_random_events_break_nothing(screen: Screen) -> None:
             for code in reversed(codes):
                 screen._fake(3, code)
         screen.turn(1)
-        if len(screen.window.tabs) > 6:
-            del window.tabs[1:]
-            window.show(0)
+        if len(screen.window.documents.tabs) > 6:
+            del window.documents.tabs[1:]
+            window.documents.show(0)
         if window.tab is not None and len(screen.session.root.nodes) > 150:
             screen.load(SMALL)
-    for tab in window.tabs:
+    for tab in window.documents.tabs:
         session = tab.session
         assert list(session.scope.faults(session.root)) == []
         assert files.parse(files.dumps(session.root)).graph == session.root

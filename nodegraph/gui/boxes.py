@@ -55,6 +55,18 @@ def clipped(text: str, width: float, size: float = TEXT, by: Measure = measure) 
     return text + "…"
 
 
+def wrapped(text: str, width: float, size: float = TEXT, by: Measure = measure) -> list[str]:
+    """A text in lines that are not wider than `width`, where its words allow it."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if lines[-1] and by(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
 @dataclass(frozen=True)
 class Pin:
     """An end for links at the side of a box; `x, y` is its middle, relative to the box.

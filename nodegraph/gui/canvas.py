@@ -14,7 +14,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from .boxes import HEAD, PAD, ROW, SMALL, TEXT, TITLE, Box, Face, Pin, clipped, measure
-from .geometry import polyline
+from .geometry import dashes, polyline
 from .palette import Colour, Palette, faded, hexed
 from .scene import Link, Scene, Wire, changes
 from .view import View
@@ -23,7 +23,8 @@ FAR = 0.3  # zoom below which boxes are plain rectangles: their titles could not
 DETAIL = 0.52  # zoom below which a large title stands for type, pins' names and fields
 LABELS = 0.55  # zoom below which the shapes on wires are not drawn
 RADIUS = 4.5  # of a pin
-SEGMENTS = 20
+SEGMENTS = 24
+DASHES = {"reversed": (10.0, 5.0), "detached": (2.5, 6.0)}  # on and off along a link
 NOTHING = (0, 0, 0, 0)
 
 
@@ -37,7 +38,6 @@ class DrawnBox:
     summary: int | str  # a title that is read from afar, instead of the detail
     far: int | str
     face: Face
-    state: str
     at: tuple[float, float]
     detailed: bool = False
 
@@ -71,7 +71,6 @@ class Canvas:
     wires: dict[Link, DrawnWire] = field(default_factory=dict)
     frames: dict[str, tuple[int | str, Any]] = field(default_factory=dict)
     scene: Scene = field(default_factory=Scene)
-    states: Mapping[str, str] = field(default_factory=dict)
     view: View = field(default_factory=View)
     thick: float = 0.0
     far: bool = False
@@ -93,7 +92,7 @@ class Canvas:
             self.layers = {
                 name: dpg.add_draw_layer()
                 for name in (
-                    "grid", "frames", "far_wires", "far_boxes", "wires", "boxes", "overlay"
+                    "grid", "frames", "far_wires", "wires", "veil", "far_boxes", "boxes", "overlay"
                 )
             }  # fmt: skip
             self.far_off(False)
@@ -146,21 +145,17 @@ class Canvas:
 
     # Content --------------------------------------------------------------------------------------
 
-    def show(self, scene: Scene, states: Mapping[str, str] | None = None) -> None:
-        """Draw a scene where the one before is on the screen. `states` marks boxes: "owner" for
-        those that share weights with what is hovered."""
-        states = states or {}
+    def show(self, scene: Scene) -> None:
+        """Draw a scene where the one before is on the screen."""
         found = changes(self.scene, scene)
-        marked = {n for n in {*states, *self.states} if states.get(n) != self.states.get(n)}
-        self.scene, self.states = scene, states
+        self.scene = scene
         for name in found.removed:
             drawn = self.boxes.pop(name)
             dpg.delete_item(drawn.item)
             dpg.delete_item(drawn.far)
-        for name in {*found.added, *found.redrawn, *found.selected, *marked}:
+        for name in {*found.added, *found.redrawn, *found.selected}:
             if name in scene.boxes:
-                state = "selected" if name in scene.selection else states.get(name, "")
-                self.draw_box(name, scene.boxes[name], state)
+                self.draw_box(name, scene.boxes[name], name in scene.selection)
         for name in found.moved:
             self.place(self.boxes[name], scene.boxes[name])
         for link in found.wires_removed:
@@ -178,10 +173,10 @@ class Canvas:
         end = (box.x + box.face.w, box.y + box.face.h)
         dpg.configure_item(drawn.far, pmin=drawn.at, pmax=end)
 
-    def draw_box(self, name: str, box: Box, state: str) -> None:
+    def draw_box(self, name: str, box: Box, selected: bool) -> None:
         """Draw a box anew."""
         old = self.boxes.get(name)
-        edge, width = self.edge(box.face, state)
+        edge, width = self.edge(box.face, selected)
         fill = faded(self.colour(box.face), 130)
         if old is None:
             self.visible.discard(name)
@@ -195,9 +190,9 @@ class Canvas:
             dpg.delete_item(item, children_only=True)
             dpg.configure_item(far, fill=fill, color=edge, thickness=4 * width)
         detailed = self.view.zoom >= DETAIL
-        detail, summary = self.face(item, box.face, state, detailed)
+        detail, summary = self.face(item, box.face, selected, detailed)
         nowhere = (math.nan, math.nan)
-        drawn = DrawnBox(item, detail, summary, far, box.face, state, nowhere, detailed)
+        drawn = DrawnBox(item, detail, summary, far, box.face, nowhere, detailed)
         self.boxes[name] = drawn
         self.place(drawn, box)
 
@@ -206,26 +201,20 @@ class Canvas:
         family = "group" if face.group else face.category
         return hexed(face.colour) if face.colour else self.palette.family(family)
 
-    def edge(self, face: Face, state: str) -> tuple[Colour, float]:
+    def edge(self, face: Face, selected: bool) -> tuple[Colour, float]:
         """Colour and width of a box's edge."""
         p = self.palette
         edge, width = faded(self.colour(face), 170), 1.2
         if face.severity:
             edge, width = (p.error if face.severity == "error" else p.warning), 2.2
-        if state == "selected":
-            edge, width = p.accent, 2.4
-        elif state in ("owner", "reach"):
-            edge, width = p.accent, 1.6
-        elif state == "moves":
-            edge, width = p.good, 3.0
-        return edge, width
+        return (p.accent, 2.4) if selected else (edge, width)
 
     def face(
-        self, item: int | str, face: Face, state: str, detailed: bool
+        self, item: int | str, face: Face, selected: bool, detailed: bool
     ) -> tuple[int | str, int | str]:
         """Draw a face into a group; returned are its detail, and what stands for it from afar."""
         p, colour = self.palette, self.colour(face)
-        edge, width = self.edge(face, state)
+        edge, width = self.edge(face, selected)
         dpg.draw_rectangle(
             (3, 4), (face.w + 3, face.h + 4), rounding=8, fill=(0, 0, 0, 45), color=NOTHING,
             parent=item,
@@ -242,7 +231,7 @@ class Canvas:
             (0, 0), (face.w, face.h), rounding=8, fill=NOTHING, color=edge, thickness=width,
             parent=item,
         )  # fmt: skip
-        if face.severity and state:  # the mark of the state is outside, that of the problem inside
+        if face.severity and selected:  # the selection is marked outside, the problem inside
             inner = p.error if face.severity == "error" else p.warning
             dpg.draw_rectangle(
                 (3, 3), (face.w - 3, face.h - 3), rounding=6, fill=NOTHING, color=inner,
@@ -253,9 +242,6 @@ class Canvas:
                 (3, 3), (face.w - 3, face.h - 3), rounding=6, fill=NOTHING, color=faded(edge, 110),
                 parent=item,
             )  # fmt: skip
-        if state in ("moves", "reach", "beyond"):  # also in words, not by colour alone
-            words = {"moves": "moves", "reach": "gradient", "beyond": "not reached"}[state]
-            dpg.draw_text((0, -17), words, size=SMALL, color=edge, parent=item)
         marks = ("❄" if face.frozen else "") + ("!" if face.severity else "")
         summary = dpg.add_draw_node(parent=item, show=not detailed)
         size = min(0.62 * head, 24.0)
@@ -330,13 +316,21 @@ class Canvas:
         item = dpg.add_draw_node(parent=self.layers["wires"], show=link in self.visible)
         colour = self.palette.kind(wire.kind)
         labelled = self.view.zoom >= LABELS
-        curves = [
-            dpg.draw_bezier_cubic(
-                *map(list, curve), color=colour, thickness=self.thick, segments=SEGMENTS,
-                parent=item,
-            )
-            for curve in wire.curves
-        ]  # fmt: skip
+        if wire.turn:
+            curves = [
+                dpg.draw_polyline(
+                    [list(p) for p in dash], color=colour, thickness=self.thick, parent=item
+                )
+                for dash in dashes(wire.curves, *DASHES[wire.turn])
+            ]
+        else:
+            curves = [
+                dpg.draw_bezier_cubic(
+                    *map(list, curve), color=colour, thickness=self.thick, segments=SEGMENTS,
+                    parent=item,
+                )
+                for curve in wire.curves
+            ]  # fmt: skip
         far = [
             dpg.draw_polyline(
                 [list(p) for p in polyline(curve)[::4]], color=colour, thickness=5.0,
@@ -352,7 +346,7 @@ class Canvas:
             chip: int | str = dpg.add_draw_node(parent=item, show=labelled)
             dpg.draw_rectangle(
                 (x - wide / 2, y - 8), (x + wide / 2, y + 8), rounding=7, parent=chip,
-                fill=faded(self.palette.canvas, 225), color=faded(colour, 90),
+                fill=self.palette.canvas, color=faded(colour, 110),
             )  # fmt: skip
             dpg.draw_text(
                 (x - wide / 2 + 6, y - 6), wire.label, size=10, color=self.palette.dim, parent=chip
@@ -432,4 +426,4 @@ class Canvas:
         self.visible = set()
         self.frames.clear()
         self.grid_key = ()
-        self.scene, self.states = Scene(), {}
+        self.scene = Scene()

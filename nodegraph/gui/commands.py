@@ -23,6 +23,7 @@ from .scene import Scene
 if TYPE_CHECKING:
     from .gestures import Gestures
 
+NUDGE = 10  # canvas units that the selection is moved by a key
 MARGIN, TOP = 30, 50  # of a frame around its nodes, and for its title
 
 
@@ -42,6 +43,14 @@ def chord(name: str, mods: frozenset[str]) -> str:
     """A key with what is held down, as the table writes it."""
     held = [m for m in ("ctrl", "alt", "shift") if m in mods]
     return "+".join([*held, name])
+
+
+def shortcut(command: Command) -> str:
+    """A command's first key as people write it."""
+    if not command.keys:
+        return ""
+    words = command.keys[0].split("+")
+    return "+".join(w.capitalize() if len(w) > 1 else w.upper() for w in words)
 
 
 def by_key(name: str, mods: frozenset[str]) -> Command | None:
@@ -92,6 +101,16 @@ def _align(side: str) -> Callable[[Session, Gestures], object]:
         if side in "xy":
             return session.move(arrange.distributed(rects, side), "Distribute")
         return session.move(arrange.aligned(rects, side), "Align")
+
+    return run
+
+
+def _nudge(dx: int, dy: int) -> Callable[[Session, Gestures], object]:
+    def run(session: Session, g: Gestures) -> object:
+        things: dict[str, Any] = {**g.scene.boxes, **g.scene.frames}
+        chosen = {n: things[n] for n in session.selection if n in things}
+        moved = {n: (t.x + NUDGE * dx, t.y + NUDGE * dy) for n, t in chosen.items()}
+        return bool(moved) and session.move(moved, gesture=("nudge", session.selection))
 
     return run
 
@@ -206,6 +225,10 @@ ALIGN = "Arrange"
 COMMANDS: tuple[Command, ...] = (
     Command("search", "Add a node", ("tab", "shift+a"), "Search for a node type and add it at "
             "the mouse.", _search, "Add"),
+    Command("find_type", "Search the palette", ("/",), "Type into the palette's field.",
+            _asks("find_type"), "Add"),
+    Command("inspect", "Edit in the inspector", ("i",), "Type into the inspector's first field; "
+            "Tab goes on to the next.", _asks("inspect")),
     Command("connect", "Connect selected", ("c",), "Link the selected nodes from left to right.",
             _connect, "Add"),
     Command("frame", "Frame selected", ("ctrl+j",), "Put a titled frame around the selection.",
@@ -251,6 +274,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("collapse", "Collapse or expand", ("h",), "Draw the selected nodes as titles alone, "
             "or in full.", lambda s, g: s.collapse(), ALIGN),
     *(
+        Command(f"nudge_{side}", f"Move {side}", (f"ctrl+{side}",), f"Move the selection {side} by "
+                "one cell of the grid.", _nudge(dx, dy), ALIGN)
+        for side, dx, dy in (("left", -1, 0), ("right", 1, 0), ("up", 0, -1), ("down", 0, 1))
+    ),
+    *(
         Command(f"align_{side}", f"Align {words}", (f"alt+{key}",) if key else (),
                 f"Bring the selected nodes in line: {words}.", _align(side), ALIGN)
         for side, words, key in (
@@ -279,6 +307,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("quit", "Quit", ("ctrl+q",), "Close the window.", _asks("quit"), "File"),
     Command("next_tab", "Next graph", ("ctrl+tab",), "Show the next open graph.",
             _asks("next_tab"), "View"),
+    Command("panel_left", "Palette", ("t",), "Show or hide the palette at the left.",
+            _asks("panel_left"), "View"),
+    Command("panel_right", "Inspector", ("n",), "Show or hide the inspector at the right.",
+            _asks("panel_right"), "View"),
     Command("theme", "Light or dark", ("ctrl+shift+l",), "Change between the light and the dark "
             "theme.", _asks("theme"), "View"),
     Command("larger", "Larger text", ("ctrl+=", "ctrl++"), "Text 10 % larger, up to 200 %.",
@@ -290,6 +322,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys", ("?", "f1"), "Show all keys.", _asks("help"), "Help"),
 )  # fmt: skip
 
+SECTIONS = ("File", "Edit", "Add", "Select", "Groups", "Arrange", "View", "Help")
 BY_NAME = {c.name: c for c in COMMANDS}
 KEYS = {key: c for c in COMMANDS for key in c.keys}
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from .. import files
 from ..graph import Graph, GraphError
-from ..library import Library
 from ..scope import Scope
-from .boxes import clipped
+from .boxes import clipped, wrapped
+from .documents import Documents
 from .palette import Palette, faded
 from .scene import build
 from .theme import SIZE
 
-CARD, HIGH, PICTURE = 300, 292, 150
+CARD, HIGH, PICTURE, GAP = 320, 334, 150, 16
+# The slides of the lecture in their order, as far as graphs name them.
+SLIDES = (
+    "Standard convolutional networks", "Textures by optimisation", "TextureNet", "Moment matching",
+    "DCGAN", "Domain adaptation",
+)  # fmt: skip
 
 
 def prebuilt() -> list[Path]:
@@ -29,79 +32,111 @@ class Gallery:
     """Cards in rows; a click opens a copy of a prebuilt graph, or a recent file."""
 
     def __init__(
-        self, palette: Palette, fonts: dict[str, int | str], library: Library,
-        open_copy: Callable[[Path], Any], open_file: Callable[[Path], Any],
-        new: Callable[[], Any],
+        self, palette: Palette, fonts: dict[str, int | str], documents: Documents
     ) -> None:  # fmt: skip
-        self.palette, self.fonts, self.library = palette, fonts, library
-        self.open_copy, self.open_file, self.new = open_copy, open_file, new
-        self.graphs: list[tuple[Path, Graph]] = []
+        self.palette, self.fonts, self.documents = palette, fonts, documents
+        self.scale = 1.0
+        self.known: list[tuple[Path, Graph]] = []
 
-    def load(self) -> None:
-        """Read the prebuilt graphs, once."""
-        if not self.graphs:
+    @property
+    def graphs(self) -> list[tuple[Path, Graph]]:
+        """The prebuilt graphs in the order of the lecture; read once."""
+        if not self.known:
             for path in prebuilt():
                 try:
-                    self.graphs.append((path, files.load(path, self.library)))
+                    self.known.append((path, files.load(path, self.documents.library)))
                 except GraphError:
                     continue
+            self.known.sort(key=lambda found: _place(found[1]))
+        return self.known
 
-    def show(self, parent: str, width: float, recent: Sequence[Path]) -> None:
+    def show(self, parent: str, width: float) -> None:
         """Draw it into a container."""
-        self.load()
+        s = self.scale
         dpg.delete_item(parent, children_only=True)
         dpg.push_container_stack(parent)
-        dpg.add_spacer(height=18)
+        dpg.add_spacer(height=int(18 * s))
         with dpg.group(horizontal=True):
-            dpg.add_spacer(width=24)
+            dpg.add_spacer(width=int(24 * s))
             with dpg.group():
-                title = dpg.add_text("Start from a graph of the lecture")
+                title = dpg.add_text("Start from a graph of the lecture, or from nothing")
                 dpg.bind_item_font(title, self.fonts["title"])
-                with dpg.group(horizontal=True):
-                    dpg.add_button(label="New graph  (Ctrl+N)", callback=lambda: self.new())
-                    for path in recent[:5]:
-                        dpg.add_button(
-                            label=path.name, callback=lambda _, __, p=path: self.open_file(p)
-                        )
-                        with dpg.tooltip(dpg.last_item()):
-                            dpg.add_text(str(path))
-                dpg.add_spacer(height=10)
-                columns = max(1, int((width - 48) // (CARD + 16)))
+                self.files()
+                columns = max(1, int((width - 48 * s) // ((CARD + GAP) * s)))
                 for start in range(0, len(self.graphs), columns):
-                    with dpg.group(horizontal=True, horizontal_spacing=16):
+                    with dpg.group(horizontal=True, horizontal_spacing=int(GAP * s)):
                         for path, graph in self.graphs[start : start + columns]:
                             self.card(path, graph)
-                    dpg.add_spacer(height=10)
+                    dpg.add_spacer(height=int(8 * s))
         dpg.pop_container_stack()
 
+    def files(self) -> None:
+        """A new graph, a file, or one of the recent ones."""
+        documents = self.documents
+        with dpg.group(horizontal=True):
+            dpg.add_button(label="New graph  (Ctrl+N)", callback=lambda: documents.new())
+            dpg.add_button(label="Open…  (Ctrl+O)", callback=lambda: documents.ask_open())
+            recent = documents.settings.recent_files()[:6]
+            if recent:
+                dpg.add_text("   recent", color=self.palette.dim)
+            for path in recent:
+                item = dpg.add_button(
+                    label=path.name, callback=lambda _, __, p=path: documents.open(p)
+                )
+                with dpg.tooltip(item):
+                    dpg.add_text(str(path))
+        dpg.add_spacer(height=int(8 * self.scale))
+
     def card(self, path: Path, graph: Graph) -> None:
-        """One graph: its picture, title, what it is, and its paper."""
-        with dpg.child_window(width=CARD, height=HIGH, border=True):
-            with dpg.drawlist(CARD - 2, PICTURE):
+        """One graph: its picture, title, what it is, where in the lecture, and its paper."""
+        s, p = self.scale, self.palette
+        wide, inner = int(CARD * s), int((CARD - 28) * s)
+        with dpg.child_window(width=wide, height=int(HIGH * s), border=False, no_scrollbar=True):
+            dpg.bind_item_theme(dpg.last_container(), self.look())
+            with dpg.drawlist(wide, int(PICTURE * s)) as drawing:
                 self.picture(graph)
             with dpg.group(horizontal=True):
-                dpg.add_spacer(width=4)
+                dpg.add_spacer(width=int(4 * s))
                 with dpg.group():
                     title = dpg.add_text(graph.meta.get("title", path.stem))
                     dpg.bind_item_font(title, self.fonts["bold"])
-                    about = graph.meta.get("about", "").split(". ")[0]
-                    dpg.add_text(_short(about, 105), wrap=CARD - 24, color=self.palette.dim)
+                    about = graph.meta.get("about", "").split(". ")[0].rstrip(".")
+                    lines = wrapped(about, inner, SIZE * s)
+                    if len(lines) > 3:
+                        lines = [*lines[:2], lines[2] + " …"]
+                    dpg.add_text("\n".join([*lines, *[" "] * (3 - len(lines))]), color=p.dim)
+                    if slide := graph.meta.get("slide", ""):
+                        dpg.add_text(clipped(f"Slide: {slide}", inner, SIZE * s))
                     paper = graph.meta.get("paper", "")
-                    dpg.add_text(clipped(paper, CARD - 24, SIZE), color=self.palette.dim)
-                    with dpg.tooltip(dpg.last_item()):
+                    text = dpg.add_text(clipped(paper, inner, SIZE * s), color=p.dim)
+                    with dpg.tooltip(text):
                         dpg.add_text(paper, wrap=400)
-                    dpg.add_button(label="Open", callback=lambda _, __, p=path: self.open_copy(p))
+                    dpg.add_spacer(height=int(2 * s))
+                    dpg.add_button(
+                        label="Open", callback=lambda: self.documents.open(path, copy=True)
+                    )
+        with dpg.item_handler_registry() as clicks:
+            dpg.add_item_clicked_handler(callback=lambda: self.documents.open(path, copy=True))
+        dpg.bind_item_handler_registry(drawing, clicks)
+
+    def look(self) -> int | str:
+        """The theme of a card: raised from the ground."""
+        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_color(dpg.mvThemeCol_ChildBg, self.palette.node)
+            dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, 6)
+        return made
 
     def picture(self, graph: Graph) -> None:
         """The graph in small."""
-        scene = build(graph, Scope(self.library))
+        scene = build(graph, Scope(self.documents.library))
         bounds = scene.bounds
-        dpg.draw_rectangle((0, 0), (CARD, PICTURE), fill=self.palette.canvas, color=(0, 0, 0, 0))
+        wide, high = CARD * self.scale, PICTURE * self.scale
+        dpg.draw_rectangle((0, 0), (wide, high), fill=self.palette.canvas, color=(0, 0, 0, 0))
         if bounds is None:
             return
         x, y, w, h = bounds
-        scale = min((CARD - 24) / w, (PICTURE - 20) / h, 0.4)
-        left, top = (CARD - w * scale) / 2, (PICTURE - h * scale) / 2
+        scale = min((wide - 24) / w, (high - 20) / h, 0.4 * self.scale)
+        left, top = (wide - w * scale) / 2, (high - h * scale) / 2
 
         def at(px: float, py: float) -> list[float]:
             return [left + (px - x) * scale, top + (py - y) * scale]
@@ -121,5 +156,6 @@ class Gallery:
             )  # fmt: skip
 
 
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+def _place(graph: Graph) -> tuple[int, str]:
+    slide, title = graph.meta.get("slide", ""), graph.meta.get("title", "")
+    return SLIDES.index(slide) if slide in SLIDES else len(SLIDES), title

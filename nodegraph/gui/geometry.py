@@ -12,6 +12,7 @@ Point = tuple[float, float]
 Bezier = tuple[Point, Point, Point, Point]
 CELL = 256
 STEPS = 16  # straight pieces of a curve for hit tests
+BEND = 140.0  # how far a link that leads back to the left may swing out
 
 _BERNSTEIN = [
     ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
@@ -29,7 +30,8 @@ def wire(points: list[Point]) -> tuple[Bezier, ...]:
     slopes.append((1.0, 0.0))
     for i, ((ax, ay), (bx, by)) in enumerate(zip(points, points[1:])):
         if len(points) == 2:
-            bend = max(40.0, abs(bx - ax) / 2)
+            # Back to the left, a bend as long as the way would swing far out.
+            bend = max(40.0, (bx - ax) / 2) if bx >= ax else min(40.0 + (ax - bx) / 4, BEND)
         else:
             bend = math.hypot(bx - ax, by - ay) / 3
         (ux, uy), (vx, vy) = slopes[i], slopes[i + 1]
@@ -47,6 +49,36 @@ def polyline(curve: Bezier) -> tuple[Point, ...]:
         (a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy)
         for a, b, c, d in _BERNSTEIN
     )
+
+
+def dashes(curves: Iterable[Bezier], on: float, off: float) -> list[list[Point]]:
+    """Curves as dashes and gaps of some lengths, each dash a few points of a line."""
+    line = [p for curve in curves for p in _fine(curve)]
+    found, dash, left, drawn = list[list[Point]](), line[:1], on, True
+    for a, b in zip(line, line[1:]):
+        length = math.dist(a, b)
+        while length > left:
+            t = left / length
+            a = (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t)
+            length -= left
+            if drawn:
+                found.append([*dash, a])
+            dash, drawn = [a], not drawn
+            left = on if drawn else off
+        dash.append(b)
+        left -= length
+    return [*found, dash] if drawn and len(dash) > 1 else found
+
+
+def _fine(curve: Bezier) -> Iterator[Point]:
+    for i in range(49):
+        t = i / 48
+        u = 1 - t
+        weights = (u * u * u, 3 * t * u * u, 3 * t * t * u, t * t * t)
+        yield (
+            sum(w * p[0] for w, p in zip(weights, curve)),
+            sum(w * p[1] for w, p in zip(weights, curve)),
+        )
 
 
 def distance(x: float, y: float, a: Point, b: Point) -> float:

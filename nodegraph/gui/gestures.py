@@ -18,6 +18,7 @@ from ..edits import add, set_input, set_output
 from ..graph import Graph, Ref
 from ..layout import OUT
 from ..names import fresh, taken
+from ..node import Optimiser
 from ..scope import Scope
 from ..session import Analysis, Session
 from . import hits
@@ -309,6 +310,35 @@ class Gestures:
             return linked(graph, scope, *ends)
 
         return self.session.do(f"Add {kind}", edit, select_new=True)
+
+    def carry_type(self, kind: str, x: float, y: float) -> None:
+        """A type that is dragged from the palette is here, or elsewhere (""); it would go on the
+        link under it."""
+        at = self._at(x, y, NONE)
+        link = self.hit(at).link if kind else None
+        fits = link is not None and link.to in self.session.graph.links
+        ghost = (kind, at.cx, at.cy) if kind else None
+        self.overlay = Overlay(ghost=ghost, insert=link if fits else None)
+
+    def drop_type(self, kind: str, x: float, y: float) -> bool:
+        """Add the type that was dragged here, on a link if there is one."""
+        link = self.overlay.insert
+        self.overlay = Overlay()
+        if link is None:
+            return self.add(kind, x, y)
+        at = [GRID * round(v / GRID) for v in self.view.to_canvas(x, y)]
+        return self.session.insert_on_link(kind, link.to, link.source, at)
+
+    def loss_hovered(self) -> str:
+        """The optimiser, or node that gives a loss, under the mouse, or ""."""
+        hit, session = self.overlay.hover, self.session
+        box = self.scene.boxes.get(hit.node)
+        if hit.kind not in ("title", "node") or box is None or box.face.kind != "node":
+            return ""
+        declared = session.inner.type_of(session.graph, hit.node)
+        optimises = isinstance(declared, type) and issubclass(declared, Optimiser)
+        gives = any(pin.kind == "loss" for pin in box.face.outputs)
+        return hit.node if optimises or gives else ""
 
     def _add_port(self, pin: Pin, at: list[int]) -> bool:
         """A new output of the group, fed by an output pin; or an input that feeds an input pin."""

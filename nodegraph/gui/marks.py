@@ -1,4 +1,4 @@
-"""What is drawn over the canvas while a hand is on the mouse: the pending wire, boxes, tooltips."""
+"""What is drawn over the canvas: the pending wire, boxes, tooltips, what a gradient reaches."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from .boxes import measure
+from ..reach import Reach
+from .boxes import NARROW, measure, wrapped
 from .canvas import NOTHING, RADIUS, SEGMENTS, Canvas
-from .geometry import wire
+from .geometry import dashes, wire
 from .gestures import Gestures
+from .hits import Hit
 from .palette import faded
+from .scene import Link
 from .view import View
 
 DELAY = 0.6  # seconds of rest after which a tooltip shows
+WIDE = 420  # pixels of a tooltip
 
 
 class Marks:
@@ -24,33 +28,98 @@ class Marks:
         self.canvas = canvas
         self.seen: tuple[Any, ...] = ()
         self.since = 0.0
-        self.tip = ""
-        self.shown = False  # whether the tooltip is
+        self.hover = Hit()
+        self.shown = False  # whether what shows after a rest (tooltip, reach) is
+        self.told = False  # whether a frame was drawn since the rest
+
+    @property
+    def rested(self) -> bool:
+        """Whether the mouse has been on one thing for a moment."""
+        return time.monotonic() - self.since > DELAY
 
     def due(self) -> bool:
         """Whether a tooltip waits for its moment, which needs a frame."""
-        return bool(self.tip) and not self.shown and time.monotonic() - self.since > DELAY
+        return self.hover != Hit() and not self.told and self.rested
 
-    def show(self, gestures: Gestures) -> bool:
-        """Draw the overlay; whether anything changed."""
+    def show(self, gestures: Gestures, reach: Reach | None = None, tips: bool = True) -> bool:
+        """Draw the overlay, and what a gradient reaches; whether anything changed."""
         overlay = gestures.overlay
-        now = time.monotonic()
-        if overlay.tooltip != self.tip:
-            self.tip, self.since = overlay.tooltip, now
-        shown = bool(self.tip) and now - self.since > DELAY and not gestures.busy
-        self.shown = shown
-        seen = (id(overlay), gestures.view, shown, overlay.hover, id(gestures.scene))
+        if overlay.hover != self.hover:
+            self.hover, self.since = overlay.hover, time.monotonic()
+        self.told = self.rested
+        self.shown = tips and self.rested and not gestures.busy
+        seen = (
+            id(overlay),
+            gestures.view,
+            self.shown,
+            overlay.hover,
+            id(gestures.scene),
+            id(reach),
+        )
         if seen == self.seen and not gestures.busy:
             return False
         self.seen = seen
-        layer = self.canvas.layers["overlay"]
+        layer, veil = (self.canvas.layers[name] for name in ("overlay", "veil"))
         dpg.delete_item(layer, children_only=True)
+        dpg.delete_item(veil, children_only=True)
+        if reach is not None:
+            dpg.push_container_stack(veil)
+            self.reached_links(gestures, reach)
+            dpg.pop_container_stack()
         dpg.push_container_stack(layer)
+        if reach is not None:
+            self.reached_nodes(gestures, reach)
         self.draw(gestures)
-        if shown:
+        if self.shown and overlay.tooltip:
             self.text(gestures.view, gestures.cursor, overlay.tooltip)
         dpg.pop_container_stack()
         return True
+
+    def reached_links(self, gestures: Gestures, reach: Reach) -> None:
+        """A veil over all links, and on it those that a gradient flows along, dashed where it is
+        reversed and dotted where it stops."""
+        p, scene, px = self.canvas.palette, gestures.scene, 1 / gestures.view.zoom
+        x, y, w, h = gestures.view.rect
+        dpg.draw_rectangle((x, y), (x + w, y + h), fill=faded(p.canvas, 190), color=NOTHING)
+        for link in scene.grid.near(gestures.view.rect):
+            if not isinstance(link, Link) or link not in scene.wires:
+                continue
+            curves, sign = scene.wires[link].curves, reach.links.get((link.to, link.source), "")
+            if sign == "+":
+                self.curves(curves, p.accent, 3.5 * px)
+            elif sign == "0":
+                self.dashed(curves, p.warning, 3 * px, (2 * px, 6 * px))
+            elif sign:
+                self.dashed(curves, p.accent, 3.5 * px, (12 * px, 5 * px))
+
+    def reached_nodes(self, gestures: Gestures, reach: Reach) -> None:
+        """Whom a gradient reaches, and whose weights move: in words, not by colour alone."""
+        p, scene, px = self.canvas.palette, gestures.scene, 1 / gestures.view.zoom
+        labels = []
+        for name in scene.grid.near(gestures.view.rect):
+            if not isinstance(name, str) or name not in scene.boxes:
+                continue
+            x, y, w, h = scene.boxes[name].rect
+            how, sign = reach.nodes.get(name, ("beyond", ""))
+            if how == "beyond":
+                dpg.draw_rectangle(
+                    (x - 2, y - 2), (x + w + 2, y + h + 2), rounding=8,
+                    fill=faded(p.canvas, 170), color=NOTHING,
+                )  # fmt: skip
+                continue
+            colour = p.good if how == "moves" else p.accent
+            dpg.draw_rectangle(
+                (x - 1, y - 1), (x + w + 1, y + h + 1), rounding=9, fill=NOTHING, color=colour,
+                thickness=(3.5 if how == "moves" else 2) * px,
+            )  # fmt: skip
+            labels.append((f"{'moves' if how == 'moves' else 'gradient'} {sign}", x, y, colour))
+        size = 12 * px
+        for words, x, y, colour in labels:
+            dpg.draw_rectangle(
+                (x, y - 19 * px), (x + measure(words, size) + 10 * px, y - 3 * px),
+                rounding=4 * px, fill=colour, color=NOTHING,
+            )  # fmt: skip
+            dpg.draw_text((x + 5 * px, y - 18 * px), words, size=size, color=p.canvas)
 
     def draw(self, gestures: Gestures) -> None:
         """Everything but the tooltip."""
@@ -96,6 +165,21 @@ class Marks:
             dpg.draw_line(*map(list, overlay.cut), color=p.error, thickness=2 * px)
         for a, b in overlay.guides:
             dpg.draw_line(list(a), list(b), color=faded(p.accent, 140), thickness=px)
+        for name in overlay.family if len(overlay.family) > 1 else ():
+            if name in scene.boxes:
+                x, y, w, h = scene.boxes[name].rect
+                dpg.draw_rectangle(
+                    (x - 2, y - 2), (x + w + 2, y + h + 2), rounding=9, fill=NOTHING,
+                    color=p.accent, thickness=2 * px,
+                )  # fmt: skip
+        if overlay.ghost is not None:
+            name, x, y = overlay.ghost
+            wide = max(NARROW, measure(name, 13) + 24)
+            dpg.draw_rectangle(
+                (x - wide / 2, y - 13), (x + wide / 2, y + 31), rounding=8,
+                fill=faded(p.accent, 40), color=p.accent,
+            )  # fmt: skip
+            dpg.draw_text((x - wide / 2 + 10, y - 7), name, size=13, color=p.text)
         hover = overlay.hover
         if hover.pin is not None and hover.node in scene.boxes:
             box = scene.boxes[hover.node]
@@ -109,10 +193,15 @@ class Marks:
                 *map(list, curve), color=colour, thickness=thick, segments=SEGMENTS
             )
 
+    def dashed(self, found: Any, colour: Any, thick: float, lengths: tuple[float, float]) -> None:
+        """Bézier curves in dashes."""
+        for dash in dashes(found, *lengths):
+            dpg.draw_polyline([list(p) for p in dash], color=colour, thickness=thick)
+
     def text(self, view: View, cursor: tuple[float, float], text: str, error: bool = False) -> None:
         """A tooltip beside the mouse, the same size at any zoom."""
         p, px = self.canvas.palette, 1 / view.zoom
-        lines = wrapped(text, 58)
+        lines = wrapped(text, WIDE, 13)[:8]
         wide = max(measure(line, 13) for line in lines) + 18
         x, y = cursor[0] + 16, cursor[1] + 18
         x, y = min(x, view.width - wide - 6), min(y, view.height - 18 * len(lines) - 16)
@@ -125,13 +214,3 @@ class Marks:
             dpg.draw_text(
                 (left + 9 * px, top + (5 + 18 * row) * px), line, size=13 * px, color=p.text
             )
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of at most so many characters."""
-    lines = [""]
-    for found in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(found) > width:
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + found
-    return lines[:8]

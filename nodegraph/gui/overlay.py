@@ -52,6 +52,7 @@ class Overlay:
     cutting: frozenset[Link] = frozenset()
     guides: Sequence[tuple[Point, Point]] = ()
     insert: Link | None = None  # the link that the dragged node would be put on
+    ghost: tuple[str, float, float] | None = None  # a type that is dragged here, and where
     moving: frozenset[str] = frozenset()
 
 

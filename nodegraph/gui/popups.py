@@ -13,12 +13,13 @@ import dearpygui.dearpygui as dpg
 from ..graph import Graph
 from ..scope import Scope
 from . import search
-from .boxes import Pin
-from .palette import Palette
-from .theme import padded
+from .boxes import Pin, measure
+from .palette import DARK, Palette
+from .theme import SIZE, padded
 
 ROWS = 12  # results that are shown
 WIDTH = 460
+LINE = 23  # pixels of a result
 
 
 @dataclass
@@ -35,15 +36,14 @@ class Choice:
 class Popups:
     """At most one thing is open at a time; Escape or a press beside it closes it."""
 
-    palette: Palette
+    palette: Palette = DARK
     scale: float = 1.0
     tag: str = ""
     input: int | str = 0
     choices: list[Choice] = field(default_factory=list)
     at: int = 0
     find: Callable[[str], list[Choice]] | None = None
-    opened: int = 0  # frames since it was opened
-    onto: dict[str, Any] = field(default_factory=dict)
+    wide: float = WIDTH  # of what is in it
 
     @property
     def open(self) -> bool:
@@ -67,7 +67,7 @@ class Popups:
     def window(self, x: float, y: float, width: float, title: str = "") -> None:
         """An empty window at a place, inside the viewport."""
         self.close()
-        self.tag, self.opened = "popup", 0
+        self.tag = "popup"
         wide, high = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
         x = max(8, min(x, wide - width - 8))
         y = max(8, min(y, high - 380 * self.scale))
@@ -83,19 +83,16 @@ class Popups:
     def ask(
         self, x: float, y: float, hint: str, find: Callable[[str], list[Choice]], words: str = ""
     ) -> None:
-        """A field to type into, and the choices that fit."""
+        """A field to type into, the choices that fit, and the help of the one at hand."""
         self.window(x, y, WIDTH * self.scale)
-        self.find = find
-        with dpg.group(parent=self.tag):
-            dpg.add_spacer(height=4)
-            with dpg.group(horizontal=True):
-                dpg.add_spacer(width=2)
-                self.input = dpg.add_input_text(
-                    hint=hint, width=int((WIDTH - 30) * self.scale), default_value=words,
-                    callback=lambda _, text: self.narrow(text),
-                )  # fmt: skip
-            dpg.add_group(tag="popup:rows")
-            dpg.add_spacer(height=4)
+        self.find, self.wide = find, (WIDTH - 24) * self.scale
+        self.input = dpg.add_input_text(
+            hint=hint, width=int(self.wide), default_value=words, parent=self.tag,
+            callback=lambda _, text: self.narrow(text),
+        )  # fmt: skip
+        dpg.add_group(tag="popup:rows", parent=self.tag)
+        dpg.add_separator(parent=self.tag)
+        dpg.add_text(tag="popup:help", parent=self.tag, wrap=int(self.wide))
         dpg.focus_item(self.input)
         self.narrow(words)
 
@@ -103,28 +100,42 @@ class Popups:
         """Show what fits the words."""
         if self.find is None:
             return
-        self.choices = self.find(words)[:ROWS]
+        self.choices = self.find(words)
         self.at = 0
         self.rows()
 
     def rows(self) -> None:
-        """Draw the choices."""
+        """Draw the choices around the one at hand: a name, and a word at the right."""
         dpg.delete_item("popup:rows", children_only=True)
         if not self.choices:
-            dpg.add_text("   nothing fits", color=self.palette.dim, parent="popup:rows")
-        for index, choice in enumerate(self.choices):
-            with dpg.group(parent="popup:rows", horizontal=True):
-                dpg.add_spacer(width=2)
-                dpg.add_selectable(
-                    label=f"{choice.name}##{index}", default_value=index == self.at,
-                    width=int(170 * self.scale), callback=lambda _, __, i=index: self.choose(i),
-                )  # fmt: skip
-                dpg.add_text(choice.aside, color=self.palette.accent)
-            if index == self.at and choice.help:
-                dpg.add_text(
-                    "   " + choice.help, color=self.palette.dim, parent="popup:rows",
-                    wrap=int((WIDTH - 20) * self.scale),
-                )  # fmt: skip
+            dpg.add_text("nothing fits", color=self.palette.dim, parent="popup:rows")
+        first = min(max(self.at - ROWS // 2, 0), max(len(self.choices) - ROWS, 0))
+        shown = self.choices[first : first + ROWS]
+        aside = max((measure(c.aside, SIZE * self.scale) for c in shown), default=0.0)
+        with dpg.table(
+            parent="popup:rows", header_row=False, policy=dpg.mvTable_SizingFixedFit,
+            width=int(self.wide), no_pad_outerX=True,
+        ):  # fmt: skip
+            dpg.add_table_column(width_fixed=True, init_width_or_weight=self.wide - aside - 8)
+            dpg.add_table_column(width_fixed=True, init_width_or_weight=aside)
+            for index, choice in enumerate(shown, first):
+                with dpg.table_row():
+                    dpg.add_selectable(
+                        label=f"{choice.name}##{index}", default_value=index == self.at,
+                        span_columns=True, height=int(LINE * self.scale),
+                        callback=lambda _, __, i=index: self.choose(i),
+                    )  # fmt: skip
+                    dpg.add_text(choice.aside, color=self.palette.dim)
+        if self.find is not None:
+            # Always two lines high, so that nothing jumps while a person moves through the rows.
+            help_ = self.choices[self.at].help if self.choices else ""
+            lines = 2 - (measure(help_, SIZE * self.scale) > self.wide)
+            more = len(self.choices) - first - len(shown)
+            words = f"{help_}\n" if lines == 2 else help_
+            dpg.set_value(
+                "popup:help", words + (f"{more} more below" if more and lines == 2 else "")
+            )
+            dpg.configure_item("popup:help", color=self.palette.dim)
 
     def choose(self, index: int) -> None:
         """Run a choice."""
@@ -164,13 +175,32 @@ class Popups:
         what = f"what can go into {pin.port}" if pin and pin.side == "in" else what
         self.ask(x, y, f"Search {what}: conv, FC, GRL, свёртка …", find)
 
-    def menu(self, x: float, y: float, entries: Sequence[tuple[str, Callable[[], Any]]]) -> None:
+    def menu(self, x: float, y: float, choices: Sequence[Choice]) -> None:
         """A few things to do, at the cursor."""
-        self.window(x, y, 240 * self.scale)
-        self.choices = [Choice(label, "", "", run) for label, run in entries]
+        rows = (measure(f"{c.name}    {c.aside}", SIZE * self.scale) for c in choices)
+        self.wide = max(170 * self.scale, *rows) + 16
+        self.window(x, y, self.wide + 24 * self.scale)
+        self.choices, self.at = list(choices), -1
         dpg.add_group(tag="popup:rows", parent=self.tag)
-        self.at = -1
         self.rows()
+
+    def table(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Pairs of a key and what it does, in two columns of pairs."""
+        wide = dpg.get_viewport_client_width()
+        width = min(980 * self.scale, wide - 40)
+        self.window((wide - width) / 2, 50, width, title)
+        half = (len(rows) + 1) // 2
+        with dpg.child_window(
+            parent=self.tag, border=False, width=int(width - 24 * self.scale),
+            height=int(min(half * 25 * self.scale + 10, dpg.get_viewport_client_height() - 150)),
+        ), dpg.table(header_row=False, policy=dpg.mvTable_SizingFixedFit):  # fmt: skip
+            for part in (0.19, 0.28, 0.19, 0.27):
+                dpg.add_table_column(width_fixed=True, init_width_or_weight=width * part)
+            for first, second in zip(rows[:half], [*rows[half:], ("", "")], strict=False):
+                with dpg.table_row():
+                    for keys, label in (first, second):
+                        dpg.add_text(keys, color=self.palette.accent, wrap=int(width * 0.18))
+                        dpg.add_text(label, wrap=int(width * 0.25))
 
     # Questions ------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from .. import layout
 from ..graph import Graph, Ref, Source, refs
 from ..layout import FRAME, OUT
 from ..node import show
+from ..reach import turn
 from ..scope import Scope
 from .boxes import Box, Face, Measure, Pin, measure, node_face, port_face
 from .geometry import Bezier, Grid, around, cells_of_curves, cells_of_rect, wire
@@ -41,6 +42,7 @@ class Wire:
     curves: tuple[Bezier, ...]
     kind: str
     label: str = ""  # the shape of the tensor
+    turn: str = ""  # "reversed" or "detached": what happens here to the gradient
     points: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -349,7 +351,8 @@ def _wires(
             continue
         points = tuple((round(x), round(y)) for x, y in routes.get(str(link.to), ()))
         curves = wire([new.point(out), *points, new.point(into)])
-        wires[link] = Wire(link, curves, out.kind, _label(new, link.source), points)
+        turned = turn(new.graph, new.scope, link.to) if new.scope else ""
+        wires[link] = Wire(link, curves, out.kind, _label(new, link.source), turned, points)
         drawn.add(link)
     if new.shapes is not old.shapes:
         for link, now in wires.items():

@@ -1,134 +1,227 @@
-"""The training programme under the canvas: stages as rows, updates in order, what is watched."""
+"""The training programme under the canvas: stages, the updates of each in order, what is watched.
+
+A row of updates is dragged by its name to another place; a stage too. Hovering an update shows on
+the canvas whom its gradient reaches.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from .. import programme
-from ..graph import Ref, refs, substitute
-from ..node import Metric, Optimiser
+from ..graph import GraphError, Ref, Stage, refs, substitute
+from ..node import Loss, Metric, Optimiser
 from ..session import Session
-from .inspector import typed
 from .palette import Palette
+from .values import typed
+
+ROW, EDGE = 29, 16  # pixels of a line, and around all of them
+NAME, STEPS, TIMES = 110, 80, 34
 
 
 class Strip:
-    """Rows of the session's `train:`, each change an edit."""
+    """Lines of the session's `train:`, each change an edit."""
 
-    def __init__(self, palette: Palette, hover: Callable[[str], Any]) -> None:
-        self.palette, self.hover = palette, hover
+    def __init__(self, palette: Palette, fonts: dict[str, int | str]) -> None:
+        self.palette, self.fonts = palette, fonts
+        self.scale = 1.0
         self.fields: list[int | str] = []
-        self.chips: dict[int | str, str] = {}  # item: the update that it shows
+        self.chips: dict[int | str, str] = {}  # item: the update or loss that it shows
+        self.high = 0
 
     def typing(self) -> bool:
         """Whether keys belong to one of the inputs."""
         return any(dpg.does_item_exist(f) and dpg.is_item_active(f) for f in self.fields)
 
     def hovered(self) -> str:
-        """The update under the mouse, for the overlay of what its gradient reaches."""
+        """The update or loss under the mouse, for the overlay of what its gradient reaches."""
         for item, name in self.chips.items():
             if dpg.does_item_exist(item) and dpg.is_item_hovered(item):
                 return name
         return ""
 
-    def show(self, session: Session, parent: str) -> None:
-        """Draw the rows anew."""
+    @staticmethod
+    def height(session: Session) -> int:
+        """The pixels that its lines take at a scale of 1."""
+        lines = sum(2 + len(programme.rows(stage)) for stage in session.root.train)
+        return EDGE + ROW * max(lines, 1)
+
+    def show(self, session: Session, parent: str) -> bool:
+        """Draw the lines anew; whether they need another height."""
         dpg.delete_item(parent, children_only=True)
         self.fields.clear()
         self.chips.clear()
         dpg.push_container_stack(parent)
         root = session.root
+        for index, stage in enumerate(root.train):
+            self.stage(session, index, stage)
+            for position, (update, times) in enumerate(programme.rows(stage)):
+                self.update(session, stage, position, update, times)
+            self.end(session, stage, last=index == len(root.train) - 1)
         if not root.train:
             with dpg.group(horizontal=True):
-                dpg.add_text("No training yet.", color=self.palette.dim)
-                dpg.add_button(label="Add a stage", callback=lambda: session.add_stage())
-        for stage, updates in programme.rows(root):
-            with dpg.group(horizontal=True):
-                self.stage(session, stage, updates)
-        if root.train:
-            dpg.add_button(label="+ stage", small=True, callback=lambda: session.add_stage())
+                dpg.add_text("Nothing is trained yet.", color=self.palette.dim)
+                self.add_stage(session)
         dpg.pop_container_stack()
+        before, self.high = self.high, self.height(session)
+        return before != self.high
 
-    def stage(self, session: Session, stage: Any, updates: Any) -> None:
-        """One row."""
+    # Lines ----------------------------------------------------------------------------------------
+
+    def stage(self, session: Session, index: int, stage: Stage) -> None:
+        """The line of a stage: its name, its steps, what is watched."""
         p, name = self.palette, stage.name
-        dpg.add_text(name, color=p.accent)
-        steps = dpg.add_input_text(
-            default_value=str(stage.steps), width=90, on_enter=True,
-            callback=lambda _, text: session.set_steps(name, typed(text)),
-        )  # fmt: skip
-        self.fields.append(steps)
-        dpg.add_text("steps of", color=p.dim)
-        for position, (update, index, times) in enumerate(updates):
-            if position:
-                dpg.add_text("then", color=p.dim)
-            label = f"{update}" + (f" ×{times}" if times > 1 else "")
-            item = dpg.add_button(label=label, callback=lambda _, __, u=update: select(session, u))
-            self.chips[item] = str(update)
-            with dpg.tooltip(item):
-                dpg.add_text(explain(session, update), wrap=420)
-            with dpg.popup(item):
-                dpg.add_menu_item(
-                    label="Run once more",
-                    callback=lambda _, __, i=index, t=times: session.repeat_update(name, i, t + 1),
-                )
-                dpg.add_menu_item(
-                    label="Earlier",
-                    callback=lambda _, __, i=index: session.move_update(name, i, i - 1),
-                )
-                dpg.add_menu_item(
-                    label="Later",
-                    callback=lambda _, __, i=index: session.move_update(name, i, i + 1),
-                )
-                dpg.add_menu_item(
-                    label="Remove",
-                    callback=lambda _, __, i=index: session.remove_update(name, i),
-                )
-        free = [n for n in kinds(session, Optimiser) if n not in map(str, stage.run)]
-        self.adder("+ update", free, lambda n: session.add_update(name, n))
-        dpg.add_text("  watching " + (", ".join(map(str, stage.watch)) or "nothing"), color=p.dim)
-        free = [n for n in kinds(session, Metric) if n not in map(str, stage.watch)]
-        self.adder("+ metric", free, lambda n: session.watch(name, n))
-        dpg.add_button(label="remove stage", small=True,
-                       callback=lambda: session.remove_stage(name))  # fmt: skip
+        with dpg.group(horizontal=True):
+            grip = self.grip(f"stage {index + 1}", "stage", index,
+                             lambda moved: move_stage(session, moved, index))  # fmt: skip
+            dpg.bind_item_font(grip, self.fonts["bold"])
+            self.field(name, NAME, lambda text: session.set_stage(name, name=text.strip()))
+            self.field(str(stage.steps), STEPS, lambda text: session.set_steps(name, typed(text)))
+            dpg.add_text("steps, watching", color=p.dim)
+            for watched in map(str, stage.watch):
+                with dpg.group(horizontal=True, horizontal_spacing=0):
+                    item = dpg.add_button(label=watched, callback=partial(select, session, watched))
+                    if self.is_loss(session, watched):
+                        self.chips[item] = watched
+                    self.button(
+                        f"×##{name}{watched}", partial(session.watch, name, watched, False),
+                        f"Watch {watched} no more",
+                    )  # fmt: skip
+            free = [n for n in kinds(session, (Metric, Loss)) if n not in map(str, stage.watch)]
+            self.adder("+", free, lambda n: session.watch(name, n), "Watch a metric or a loss")
 
-    def adder(self, label: str, names: list[str], add: Callable[[str], Any]) -> None:
+    def end(self, session: Session, stage: Stage, last: bool) -> None:
+        """The line after a stage's updates: what can be added or removed."""
+        name = stage.name
+        with dpg.group(horizontal=True):
+            dpg.add_spacer(width=int(14 * self.scale))
+            updates = kinds(session, (Optimiser,))
+            tip = f"One more update in each step of {name}"
+            self.adder("+ update", updates, lambda n: session.add_update(name, n), tip)
+            self.button(f"remove stage##{name}", lambda: session.remove_stage(name),
+                        f"Without the stage {name}")  # fmt: skip
+            if last:
+                self.add_stage(session)
+
+    def add_stage(self, session: Session) -> None:
+        """A button that adds a stage at the end."""
+        tip = "A stage of training after the others, with the optimisers that none runs yet"
+        self.button("+ stage", lambda: session.add_stage(), tip)
+
+    def update(
+        self, session: Session, stage: Stage, position: int, update: Any, times: int
+    ) -> None:
+        """The line of an update: how often it runs, what it minimises, whose weights it moves."""
+        p, name = self.palette, stage.name
+        with dpg.group(horizontal=True):
+            dpg.add_spacer(width=int(14 * self.scale))
+            grip = self.grip(
+                str(update), f"update of {name}", position,
+                lambda moved: session.move_update(name, moved, position),
+                click=partial(select, session, update),
+            )  # fmt: skip
+            self.chips[grip] = str(update)
+            dpg.add_text("×", color=p.dim)
+            self.field(
+                str(times), TIMES,
+                lambda text: session.repeat_update(name, position, typed(text)),
+            )  # fmt: skip
+            minimised, moved = effect(session, update)
+            dpg.add_text("minimises", color=p.dim)
+            for loss in minimised:
+                item = dpg.add_button(
+                    label=loss, small=True, callback=partial(select, session, loss)
+                )
+                self.chips[item] = loss
+            if not minimised:
+                dpg.add_text("nothing", color=p.warning)
+            dpg.add_text("moves", color=p.dim)
+            dpg.add_text(", ".join(moved) or "nothing", color=p.text if moved else p.warning)
+            self.button(
+                f"×##{name}{position}", lambda: session.remove_update(name, position),
+                f"Without this update in {name}",
+            )  # fmt: skip
+
+    # Pieces ---------------------------------------------------------------------------------------
+
+    def grip(
+        self, label: str, kind: str, index: int, drop: Callable[[int], Any],
+        click: Callable[[], Any] = lambda: None,
+    ) -> int | str:  # fmt: skip
+        """A button that is dragged onto another of its kind; `drop` gets the index of that."""
+        item = dpg.add_button(
+            label=f"{label}##{kind}{index}", callback=click, payload_type=kind[:32],
+            drop_callback=lambda _, moved: drop(moved),
+        )  # fmt: skip
+        with dpg.drag_payload(parent=item, drag_data=index, payload_type=kind[:32]):
+            dpg.add_text(label)
+        return item
+
+    def field(self, text: str, wide: int, done: Callable[[str], Any]) -> None:
+        """An input that is taken by Enter."""
+        item = dpg.add_input_text(
+            default_value=text, width=int(wide * self.scale), on_enter=True,
+            callback=lambda _, typed_: done(typed_),
+        )  # fmt: skip
+        self.fields.append(item)
+
+    def button(self, label: str, run: Callable[[], Any], tip: str) -> None:
+        """A small button with a tooltip."""
+        item = dpg.add_button(label=label, small=True, callback=lambda: run())
+        with dpg.tooltip(item, delay=0.4):
+            dpg.add_text(tip)
+
+    def adder(self, label: str, names: list[str], add: Callable[[str], Any], tip: str) -> None:
         """A button that offers some nodes."""
         if not names:
             return
         item = dpg.add_button(label=label, small=True)
+        with dpg.tooltip(item, delay=0.4):
+            dpg.add_text(tip)
         with dpg.popup(item, mousebutton=dpg.mvMouseButton_Left):
             for name in names:
                 dpg.add_menu_item(label=name, callback=lambda _, __, n=name: add(n))
 
+    @staticmethod
+    def is_loss(session: Session, name: str) -> bool:
+        """Whether a watched name is a loss."""
+        return name in kinds(session, (Loss,))
 
-def kinds(session: Session, role: type) -> list[str]:
+
+def move_stage(session: Session, index: int, to: int) -> None:
+    """Put a stage where another is."""
+    if 0 <= index < len(session.root.train):
+        session.move_stage(session.root.train[index].name, to)
+
+
+def kinds(session: Session, roles: tuple[type, ...]) -> list[str]:
     """The nodes of the file with a role."""
     root = session.root
     found = ((n, session.scope.type_of(root, n)) for n in root.nodes)
-    return [n for n, t in found if isinstance(t, type) and issubclass(t, role)]
+    return [n for n, t in found if isinstance(t, type) and issubclass(t, roles)]
 
 
-def select(session: Session, update: Any) -> None:
-    """Select the optimiser of an update."""
-    name = str(substitute(update, session.root.params))
+def select(session: Session, name: Any) -> None:
+    """Select a node of the file."""
+    try:
+        name = str(substitute(name, session.root.params))
+    except GraphError:
+        return
     session.leave(0)
     session.select(name)
 
 
-def explain(session: Session, update: Any) -> str:
+def effect(session: Session, update: Any) -> tuple[list[str], list[str]]:
     """What an update minimises, and whose weights it moves."""
     root = session.root
     try:
         name = str(substitute(update, root.params))
-    except ValueError:
-        return f"{update} is no parameter of this file"
-    if name not in root.nodes:
-        return f"{name} does not exist"
+        over = substitute(root.entry(name).params.get("over", ()), root.params) or ()
+    except (GraphError, KeyError):
+        return [], []
     losses = root.links.get(Ref(name, "loss"), ())
-    over = substitute(root.entry(name).params.get("over", ()), root.params)
-    words = " + ".join(map(str, refs(losses))) or "nothing"
-    return f"{name} minimises {words}, and moves the weights of {', '.join(over) or 'nothing'}"
+    return list(map(str, refs(losses))), list(map(str, over))

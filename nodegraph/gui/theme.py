@@ -81,13 +81,20 @@ def bind(palette: Palette, scale: float) -> None:
             dpg.mvStyleVar_ItemSpacing: (8 * scale, 6 * scale),
             dpg.mvStyleVar_WindowPadding: (0, 0), dpg.mvStyleVar_ScrollbarSize: (10,),
             dpg.mvStyleVar_WindowBorderSize: (1,), dpg.mvStyleVar_ChildBorderSize: (0,),
-            dpg.mvStyleVar_PopupBorderSize: (1,),
+            dpg.mvStyleVar_PopupBorderSize: (1,), dpg.mvStyleVar_SelectableTextAlign: (0, 0.5),
         }  # fmt: skip
         for style, value in core.items():
             dpg.add_theme_style(style, *value, category=dpg.mvThemeCat_Core)
         dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, 0, 0, category=dpg.mvThemeCat_Plots)
         dpg.add_theme_style(dpg.mvPlotStyleVar_PlotBorderSize, 0, category=dpg.mvThemeCat_Plots)
     dpg.bind_theme(theme)
+
+
+def ground(palette: Palette) -> int | str:
+    """A theme for what is seen between the parts of the window: hair lines."""
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvWindowAppItem):
+        dpg.add_theme_color(dpg.mvThemeCol_WindowBg, palette.edge, category=dpg.mvThemeCat_Core)
+    return theme
 
 
 def padded(x: float, y: float) -> int | str:

@@ -1,0 +1,114 @@
+"""The bars above and below: tabs with the way into groups, and what the editor has to say."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from ..worker.client import Worker
+from .documents import Documents
+from .palette import Palette, faded
+
+
+class Bars:
+    """Draws the containers "tabs" and "status" anew."""
+
+    def __init__(
+        self, palette: Palette, fonts: dict[str, int | str], documents: Documents, worker: Worker
+    ) -> None:
+        self.palette, self.fonts = palette, fonts
+        self.documents, self.worker = documents, worker
+        self.scale = 1.0
+        self.themes: dict[tuple[str, bool], int | str] = {}
+
+    def show(self) -> None:
+        """Both bars."""
+        for tag, fill in (("tabs", self.tabs), ("status", self.status)):
+            dpg.delete_item(tag, children_only=True)
+            with dpg.group(horizontal=True, parent=tag) as row:
+                dpg.push_container_stack(row)
+                fill()
+                dpg.pop_container_stack()
+
+    def tabs(self) -> None:
+        """A tab for each graph, the one in front marked; then the groups that are entered."""
+        documents = self.documents
+        for index, tab in enumerate(documents.tabs):
+            front = index == documents.active
+            mark = " •" if tab.session.changed else ""
+            with dpg.group(horizontal=True, horizontal_spacing=0):
+                show = dpg.add_button(
+                    label=f"{tab.session.title}{mark}##{index}",
+                    callback=lambda _, __, i=index: documents.show(i),
+                )  # fmt: skip
+                shut = dpg.add_button(
+                    label=f"×##{index}", callback=lambda _, __, i=index: documents.close(i)
+                )
+                for item in (show, shut):
+                    dpg.bind_item_theme(item, self.look(front))
+                if front:
+                    dpg.bind_item_font(show, self.fonts["bold"])
+            if tab.session.file is not None:
+                with dpg.tooltip(show):
+                    dpg.add_text(str(tab.session.file))
+        new = dpg.add_button(label="+", callback=lambda: documents.new())
+        dpg.bind_item_theme(new, self.look(False))
+        with dpg.tooltip(new):
+            dpg.add_text("A new graph (Ctrl+N)")
+        session = documents.tab.session if documents.tab else None
+        if session is None or not session.path:
+            return
+        dpg.add_text("   ")
+        dpg.add_button(label=session.title, callback=partial(session.leave, 0))
+        for depth, name in enumerate(session.path):
+            dpg.add_text("›", color=self.palette.dim)
+            here = depth + 1 == len(session.path)
+            item = dpg.add_button(
+                label=f"{name}##crumb{depth}", callback=partial(session.leave, depth + 1)
+            )
+            if here:
+                dpg.bind_item_font(item, self.fonts["bold"])
+
+    def look(self, front: bool) -> int | str:
+        """The theme of a tab: raised in front, flat behind."""
+        key = (self.palette.name, front)
+        if key not in self.themes:
+            p = self.palette
+            with dpg.theme() as made, dpg.theme_component(dpg.mvButton):
+                dpg.add_theme_color(dpg.mvThemeCol_Button, p.raised if front else faded(p.panel, 0))
+                dpg.add_theme_color(dpg.mvThemeCol_Text, p.text if front else p.dim)
+                dpg.add_theme_style(dpg.mvStyleVar_FrameRounding, 4)
+            self.themes[key] = made
+        return self.themes[key]
+
+    def status(self) -> None:
+        """What the editor says, in words and their colours."""
+        for text, colour in self.said():
+            dpg.add_text(text, color=colour)
+
+    def said(self) -> list[tuple[str, Any]]:
+        """The pieces of the status line: a message first, then the state of the graph."""
+        p, tab = self.palette, self.documents.tab
+        if tab is None:
+            return [("Open a graph, or press Ctrl+N for an empty one.", p.dim)]
+        session = tab.session
+        rows: list[tuple[str, Any]] = []
+        if session.message:
+            text, kind = session.message
+            rows.append((text, {"refused": p.warning, "error": p.error}.get(kind, p.text)))
+        analysis = session.analysis
+        if analysis is not None:
+            errors = sum(q["severity"] == "error" for q in analysis.problems)
+            other = len(analysis.problems) - errors
+            counts = ((errors, "error"), (other, "warning"))
+            words = ", ".join(f"{n} {w}{'s' * (n > 1)}" for n, w in counts if n) or "no problems"
+            rows.append((words, p.error if errors else p.warning if other else p.good))
+            total = sum(c["parameters"] for k, c in analysis.costs.items() if "/" not in k)
+            rows.append((f"{total:,} weights", p.dim))
+        rows += [(told, p.warning) for told in (self.worker.told, self.documents.journal.trouble)
+                 if told]  # fmt: skip
+        rows.append(("Tab add    ? keys    Ctrl+Shift+P commands", p.dim))
+        gap = [(row, ("·", p.dim)) for row in rows]
+        return [piece for pair in gap for piece in pair][:-1]

@@ -1,0 +1,252 @@
+"""The inspector's first tab: the selected node, with all that can be set on it and known of it."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from ..graph import Graph, Reference, refs
+from ..layout import OUT
+from ..node import Node, Setting, show
+from ..scope import type_name
+from ..session import Session
+from .boxes import clipped
+from .panel import Panel
+from .theme import SIZE
+from .values import about, as_text, read, scrubbed
+
+LABEL, BUTTONS = 0.36, 62  # the part of a row that its label takes; pixels for small buttons
+
+
+class NodePanel(Panel):
+    """Shows the selection; every change goes through the session."""
+
+    held = 0  # counts the drags of numbers: each is one step of the history
+
+    def show(self, session: Session) -> None:
+        """The selected node, or port of the group, or how many are selected."""
+        chosen, ports = session.nodes_selected, session.selected_ports()
+        if len(chosen) == 1 and not ports:
+            self.one(session, chosen[0])
+        elif len(ports) == 1 and not chosen:
+            self.port(session, ports[0])
+        elif chosen or ports:
+            self.prose(f"{len(chosen) + len(ports)} are selected.")
+            dpg.add_button(label="Group  (Ctrl+G)", callback=lambda: session.group())
+        else:
+            self.prose("Select a node to see and set its parameters.", self.palette.dim)
+            self.prose("Double-click the canvas, or press Tab, to add one.", self.palette.dim)
+
+    def one(self, session: Session, name: str) -> None:
+        """All of one node."""
+        graph, scope = session.graph, session.inner
+        entry = graph.nodes[name]
+        declared = scope.type_of(graph, name)
+        item = self.field(name, self.wide, lambda text: session.rename(name, text.strip()))
+        dpg.bind_item_font(item, self.fonts["bold"])
+        kind = type_name(graph, name)
+        category = getattr(declared, "category", "group")
+        words = f"{kind} · {category}"
+        self.prose(f"{kind} · a further call of {entry.shares}" if entry.shares else words,
+                   self.palette.accent)  # fmt: skip
+        self.doc(declared)
+        self.weights(session, name)
+        for problem in session.analysis.problems if session.analysis else ():
+            if _about(problem, name, session.path):
+                self.problem(session, problem)
+        if not entry.shares:
+            settings = scope.settings(graph, name) or {}
+            if settings:
+                self.heading("Parameters")
+            for setting in settings.values():
+                self.setting(session, name, setting)
+        self.ports(session, name)
+        self.costs(session, name)
+        self.source(session, name)
+
+    def doc(self, declared: type[Node] | Graph | None) -> None:
+        """The page of its type: the first line, and the rest when it is unfolded."""
+        if isinstance(declared, type):
+            page = inspect.cleandoc(declared.__doc__ or "")
+            first, _, rest = page.partition("\n")
+            self.prose(first)
+            if rest.strip():
+                with dpg.tree_node(label="Equation, shapes, paper"):
+                    dpg.add_text(rest.strip(), wrap=int(self.wide - 24 * self.scale),
+                                 color=self.palette.dim)  # fmt: skip
+        elif declared is not None and declared.meta.get("about"):
+            self.prose(declared.meta["about"])
+
+    def weights(self, session: Session, name: str) -> None:
+        """Whether it shares its weights with other calls, and whether they are trained."""
+        graph = session.graph
+        owner = graph.owner(name)
+        calls = [n for n in graph.nodes if graph.owner(n) == owner and n != name]
+        if calls:
+            self.prose(f"The same weights as {', '.join(calls)}.", self.palette.dim)
+        with dpg.group(horizontal=True):
+            if graph.nodes[name].shares:
+                self.small(
+                    "Make independent",
+                    lambda: session.make_independent(name),
+                    "Give this call a copy of the parameters and weights of its own",
+                )
+            if session.inner.has_weights(graph, owner):
+                frozen = graph.entry(name).frozen
+                self.small(
+                    "Unfreeze" if frozen else "Freeze", lambda: session.freeze(owner, not frozen),
+                    "Frozen weights are not trained; gradients still pass through",
+                )  # fmt: skip
+
+    # Settings -------------------------------------------------------------------------------------
+
+    def setting(self, session: Session, name: str, setting: Setting) -> None:
+        """A row: label, widget, the knob of a number, buttons to reset and to expose it."""
+        entry = session.graph.nodes[name]
+        value = entry.params.get(setting.name, setting.default)
+        is_set = setting.name in entry.params
+        linked = any(t.node == name and t.port == setting.name for t in session.graph.links)
+        unit = f" ({setting.unit})" if setting.unit else ""
+        # The second item of such a group stands at twice the offset.
+        with dpg.group(horizontal=True, xoffset=self.wide * LABEL / 2):
+            label = dpg.add_text(
+                clipped(setting.name + unit, self.wide * LABEL - 6, SIZE * self.scale),
+                color=self.palette.text if is_set else self.palette.dim,
+            )
+            with dpg.group(horizontal=True, horizontal_spacing=int(4 * self.scale)):
+                if linked:
+                    dpg.add_text("set by a link", color=self.palette.dim)
+                else:
+                    self.widget(session, name, setting, value)
+                if is_set and setting.default is not MISSING:
+                    self.small(
+                        "↺",
+                        lambda: session.reset_param(name, setting.name),
+                        f"Back to its default, {as_text(setting.default) or 'nothing'}",
+                    )
+                if not linked and not isinstance(value, Reference):
+                    where = "the group" if session.path else "the file"
+                    self.small("$", lambda: session.expose_param(name, setting.name),
+                               f"Make it a parameter of {where}, ${setting.name}")  # fmt: skip
+        self.tip(label, f"{setting.name}: {about(setting)}")
+
+    def widget(self, session: Session, name: str, setting: Setting, value: Any) -> None:
+        """The widget for a setting's type."""
+
+        def change(new: Any, gesture: object = None) -> None:
+            session.set_param(name, setting.name, new, gesture)
+
+        wide = self.wide * (1 - LABEL) - BUTTONS * self.scale
+        if setting.type is bool and isinstance(value, bool):
+            dpg.add_checkbox(default_value=value, callback=lambda _, on: change(on))
+        elif setting.choices and not isinstance(value, Reference):
+            texts = {as_text(c): c for c in setting.choices}
+            dpg.add_combo(
+                list(texts), default_value=as_text(value), width=int(wide),
+                callback=lambda _, text: change(texts[text]),
+            )  # fmt: skip
+        elif isinstance(value, (int, float)):
+            knob = 26 * self.scale
+            item = self.field(
+                as_text(value), wide - knob - 4, lambda text: change(read(text, setting))
+            )
+            self.tip(item, about(setting))
+            self.knob(value, knob, setting, change, item)
+        else:
+            item = self.field(as_text(value), wide, lambda text: change(read(text, setting)))
+            self.tip(item, about(setting))
+
+    def knob(
+        self, value: float, wide: float, setting: Setting, change: Any, shown: int | str
+    ) -> None:
+        """A handle that changes a number while it is dragged, as one step of the history."""
+        NodePanel.held += 1
+        gesture = ("knob", NodePanel.held)
+
+        def turn(_: Any, steps: float) -> None:
+            new = scrubbed(value, steps, setting)
+            change(new, gesture)
+            dpg.set_value(shown, as_text(new))
+
+        item = dpg.add_drag_float(
+            width=int(wide), format="<>", speed=0.25, callback=turn, no_input=True
+        )
+        self.fields.append(item)  # it is not drawn anew under the hand
+        self.tip(item, "Drag to change the number")
+
+    # What is known of it --------------------------------------------------------------------------
+
+    def ports(self, session: Session, name: str) -> None:
+        """Inputs and outputs with the shapes that flow."""
+        graph, scope = session.graph, session.inner
+        self.heading("Ports")
+        shapes = session.analysis.shapes if session.analysis else {}
+        for port, declared in (scope.inputs(graph, name) or {}).items():
+            linked = refs(graph.inputs_of(name).get(port, ()))
+            found = [shapes.get(session.place(str(r)), _only(shapes, session.place(r.node)))
+                     for r in linked]  # fmt: skip
+            given = ", ".join(show(tuple(s)) for s in found if s is not None)
+            wanted = declared.shape or "a scalar"
+            self.prose(f"→ {port}: {given or wanted}  {declared.kind}", self.palette.dim)
+        for port, output in (scope.outputs(graph, name) or {}).items():
+            shape = shapes.get(session.place(name, port))
+            words = show(tuple(shape)) if shape is not None else output.shape or "a scalar"
+            self.prose(f"{port} →: {words}  {output.kind}")
+
+    def port(self, session: Session, box: str) -> None:
+        """A port of the group that is entered: its name, its shape, what it is linked to."""
+        graph, end = session.graph, box.startswith(OUT)
+        name = box.removeprefix(OUT)
+        self.heading("Output of the group" if end else "Input of the group")
+        item = self.field(name, self.wide, lambda text: session.rename_port(box, text.strip()))
+        dpg.bind_item_font(item, self.fonts["bold"])
+        if end:
+            self.prose(f"gives {graph.outputs[name]}", self.palette.dim)
+            remove = lambda: session.set_output(name, None)  # noqa: E731 - one of two
+        else:
+            self.prose("Shape: named axes like N C H W, or ... for any", self.palette.dim)
+            self.field(graph.inputs[name], self.wide,
+                       lambda text: session.set_input(name, text.strip()))  # fmt: skip
+            remove = lambda: session.set_input(name, None)  # noqa: E731
+        dpg.add_button(label="Remove this port", callback=lambda: remove())
+
+    def costs(self, session: Session, name: str) -> None:
+        """Parameters, multiplications, memory."""
+        found = session.analysis.costs.get(session.place(name)) if session.analysis else None
+        if found:
+            self.heading("Costs of one step")
+            self.prose(f"{found['parameters']:,} parameters")
+            self.prose(f"{found['multiply_adds']:,} multiply-adds")
+            self.prose(f"{found['activation_bytes'] / 1e6:.3g} MB of activations")
+
+    def source(self, session: Session, name: str) -> None:
+        """The lines that the compiler writes for a node."""
+        text = session.analysis.source.get(session.place(name)) if session.analysis else ""
+        if text:
+            self.heading("Generated source")
+            for line in text.splitlines():
+                item = self.prose(line, self.palette.dim)
+                dpg.bind_item_font(item, self.fonts["mono"])
+
+
+def _only(shapes: Any, place: str) -> Any:
+    """The shape of the only output of a place, or None."""
+    found = [
+        v for k, v in shapes.items() if k.startswith(f"{place}.") and "/" not in k[len(place) :]
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def node_of(problem: Any) -> str:
+    """The node that a problem is about, or ""."""
+    where = problem["where"]
+    return where[where.index("nodes") + 1] if "nodes" in where[:-1] else ""
+
+
+def _about(problem: Any, name: str, path: tuple[str, ...]) -> bool:
+    where = problem["where"]
+    group = where[1] if where[:1] == ["groups"] else ""
+    return node_of(problem) == name and group == (path[-1] if path else "")

@@ -1,0 +1,74 @@
+"""What all tabs of the inspector are made of: headings, prose, fields, small buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from ..session import Session
+from .palette import Palette
+
+
+class Panel:
+    """A tab's content; `show` draws it anew into the current container."""
+
+    def __init__(self, palette: Palette, fonts: dict[str, int | str]) -> None:
+        self.palette, self.fonts = palette, fonts
+        self.scale = 1.0
+        self.wide = 290  # pixels that it may fill
+        self.fields: list[int | str] = []  # inputs that keep the keyboard while they are active
+
+    def show(self, session: Session) -> None:
+        """Draw all of it for a session."""
+        raise NotImplementedError
+
+    def typing(self) -> bool:
+        """Whether keys belong to one of the inputs."""
+        return any(dpg.does_item_exist(f) and dpg.is_item_active(f) for f in self.fields)
+
+    # Pieces ---------------------------------------------------------------------------------------
+
+    def heading(self, text: str) -> None:
+        """A small title over a part."""
+        dpg.add_spacer(height=int(6 * self.scale))
+        item = dpg.add_text(text, color=self.palette.dim)
+        dpg.bind_item_font(item, self.fonts["bold"])
+
+    def prose(self, text: str, colour: Any = None) -> int | str:
+        """Text that wraps."""
+        return dpg.add_text(text, wrap=int(self.wide), color=colour or self.palette.text)
+
+    def field(
+        self, text: str, wide: float, done: Callable[[str], Any], lines: int = 1
+    ) -> int | str:
+        """An input that is taken by Enter; one of several lines at every letter."""
+        more = {"multiline": True, "height": int(lines * 19 * self.scale)} if lines > 1 else {}
+        item: int | str = dpg.add_input_text(
+            default_value=text, width=int(wide), on_enter=lines == 1,
+            callback=lambda _, typed: done(typed), **more,
+        )  # fmt: skip
+        self.fields.append(item)
+        return item
+
+    def small(self, label: str, run: Callable[[], Any], tip: str = "") -> None:
+        """A small button; what it does shows when the mouse rests on it."""
+        item = dpg.add_button(label=label, small=True, callback=lambda: run())
+        if tip:
+            self.tip(item, tip)
+
+    def tip(self, item: int | str, text: str) -> None:
+        """What shows when the mouse rests on an item."""
+        with dpg.tooltip(item, delay=0.4):
+            dpg.add_text(text, wrap=360)
+
+    def problem(self, session: Session, problem: Any) -> None:
+        """A problem, with a button where there is a fix."""
+        bad = problem["severity"] == "error"
+        mark = "Error: " if bad else "Warning: "
+        cure = f"; {problem['cure']}" if problem.get("cure") else ""
+        colour = self.palette.error if bad else self.palette.warning
+        self.prose(f"{mark}{problem['text']}{cure}", colour)
+        if problem.get("fix"):
+            dpg.add_button(label="Fix it", callback=lambda: session.fix(problem))
