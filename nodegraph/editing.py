@@ -68,6 +68,13 @@ class Editing:
         chosen = {new if n == old else n for n in self.selection}
         return self.do(f"Rename {old}", lambda g, s: edits.rename(g, old, new, s), select=chosen)
 
+    def rename_group(self, old: str, new: str) -> bool:
+        """A group by another name."""
+        return self.do(
+            f"Rename {old}", lambda g, s: groups.rename_group(g, old, new, s), where=(),
+            select=self.selection,
+        )  # fmt: skip
+
     def rename_port(self, old: str, new: str) -> bool:
         """A port of the group that is entered (an output is called `out:NAME`) by another name."""
         group = self.path[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -328,3 +328,30 @@ def rename_port(graph: Graph, group: str, old: str, new: str, scope: Scope) -> G
 
     groups = {name: ends(g) for name, g in after.groups.items()}
     return ends(after).with_(groups=groups)
+
+
+def rename_group(graph: Graph, old: str, new: str, scope: Scope) -> Graph:
+    """A group by another name, wherever it is the type of a node."""
+    if old == new:
+        return graph
+    if old not in graph.groups:
+        raise EditError(f"there is no group {old!r}")
+    valid(new, {*scope.library, *scope.library.renamed, *scope.groups, *graph.groups}, "group")
+
+    def kind(value: Any) -> Any:
+        return new if value == old else value
+
+    def renamed(user: Graph) -> Graph:
+        entries = user.nodes.values()
+        chosen = {e.type.name for e in entries if isinstance(e.type, Reference)}
+
+        def values(params: Mapping[str, Any]) -> dict[str, Any]:
+            return {k: kind(v) if k in chosen else v for k, v in params.items()}
+
+        return user.with_(
+            nodes={n: replace(e, type=kind(e.type)) for n, e in user.nodes.items()},
+            params=values(user.params),
+            presets={name: values(preset) for name, preset in user.presets.items()},
+        )
+
+    return renamed(graph).with_(groups={kind(k): renamed(g) for k, g in graph.groups.items()})

@@ -300,6 +300,24 @@ class Session(Editing):
         self.clipboard.text = kept
         return bool(text) and self._paste("Duplicate", files.parse(text).graph, None, keep_inbound)
 
+    def call_again(self) -> bool:
+        """A further call of each selected node beside it: the same weights, other links."""
+        chosen = self.nodes_selected
+        fragment = edits.copy(self.graph, chosen, self.inner)
+        if not fragment.nodes:
+            self.tell("select the nodes to call again", "refused")
+            return False
+
+        def edit(graph: Graph, scope: Scope) -> Graph:
+            after = edits.paste(graph, fragment, scope, offset=(0, 4 * STEP), inbound=False)
+            new = [n for n in after.nodes if n not in graph.nodes]
+            for name, again in zip(fragment.nodes, new, strict=True):
+                if scope.has_weights(graph, graph.owner(name)):
+                    after = edits.share(after, again, name, scope)
+            return after
+
+        return self.do("Call again", edit, select_new=True)
+
     def _paste(
         self, label: str, fragment: Graph, at: Sequence[float] | None, inbound: bool
     ) -> bool:

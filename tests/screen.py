@@ -35,7 +35,8 @@ BUTTONS = {"left": 1, "middle": 2, "right": 3}
 MODS = {"ctrl": "Control_L", "shift": "Shift_L", "alt": "Alt_L", "space": "space"}
 KEYS = {
     " ": "space", ".": "period", ",": "comma", "-": "minus", "=": "equal", "/": "slash",
-    "?": "question", "_": "underscore", "$": "dollar", "[": "bracketleft", "]": "bracketright",
+    "?": "question", "_": "underscore", "$": "dollar", ":": "colon", ";": "semicolon",
+    "[": "bracketleft", "]": "bracketright",
     "enter": "Return", "escape": "Escape", "tab": "Tab", "delete": "Delete", "f1": "F1",
     "f2": "F2", "left": "Left", "right": "Right", "up": "Up", "down": "Down", "home": "Home",
     "end": "End", "backspace": "BackSpace",
@@ -207,6 +208,56 @@ class Screen:
         box = self.scene.boxes[node]
         x, y, w, h = next(f.rect for f in box.face.fields if f.setting == setting)
         return self.spot(box.x + x + w / 2, box.y + y + h / 2)
+
+    def item(self, label: str, kind: str = "mvButton") -> int:
+        """A widget that is shown, by what stands on it (or, in an empty field, in it)."""
+        dpg = self.dpg
+        for item in dpg.get_all_items():
+            if kind not in dpg.get_item_type(item) or not dpg.is_item_shown(item):
+                continue
+            said = dpg.get_item_configuration(item).get("hint") or dpg.get_item_label(item) or ""
+            if said.partition("##")[0] == label and dpg.get_item_state(item).get("rect_size"):
+                return int(item)
+        raise AssertionError(f"no {kind} {label!r} is shown")
+
+    def inspector_items(self, kind: str) -> list[int]:
+        """The widgets of a kind in the inspector, from above."""
+        dpg = self.dpg
+        left = dpg.get_item_pos("right")[0]
+        found = [i for i in dpg.get_all_items() if kind in dpg.get_item_type(i)]
+        found = [i for i in found if dpg.get_item_state(i).get("rect_size")]
+        found = [i for i in found if dpg.get_item_rect_min(i)[0] > left]
+        return sorted(found, key=lambda i: dpg.get_item_rect_min(i)[1])
+
+    def close_button(self) -> None:
+        """What the button in the corner of the window sends."""
+        from Xlib import X
+        from Xlib.protocol.event import ClientMessage
+
+        root = self.display.screen().root
+        for window in root.query_tree().children:
+            if window.get_wm_name() == "nodegraph":
+                atom, kind = (
+                    self.display.intern_atom(n) for n in ("WM_DELETE_WINDOW", "WM_PROTOCOLS")
+                )
+                event = ClientMessage(window=window, client_type=kind,
+                                      data=(32, [atom, X.CurrentTime, 0, 0, 0]))  # fmt: skip
+                window.send_event(event)
+        self.display.sync()
+        self.turn(4)
+
+    def middle(self, item: int | str, inspector: bool = False) -> Point:
+        """The middle of a widget; the wheel turns the inspector until it is in sight."""
+        dpg = self.dpg
+        left, top = dpg.get_item_pos("right")
+        high = dpg.get_item_rect_size("right")[1]
+        for _ in range(60 if inspector else 0):
+            y = dpg.get_item_rect_min(item)[1]
+            if top + 44 <= y <= top + high - 40:
+                break
+            self.wheel((left + 30, top + high / 2), -1 if y > top + 44 else 1)
+        (x, y), (w, h) = dpg.get_item_rect_min(item), dpg.get_item_rect_size(item)
+        return x + w / 2, y + h / 2
 
     def wire(self, to: str, source: str) -> Point:
         """The middle of a link."""

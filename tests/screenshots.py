@@ -56,6 +56,30 @@ def dann(screen: Screen) -> None:
     opened(screen, "dann")
 
 
+def reach(screen: Screen) -> None:
+    opened(screen, "dann")
+    screen.turn(2)
+    screen.at(screen.middle(screen.item("$update")))
+    screen.turn(4)
+
+
+def near(screen: Screen) -> None:
+    opened(screen, "dann")
+    view = screen.gestures.view
+    box = screen.scene.boxes["domain"]
+    screen.gestures.view = view.__class__(0, 0, 1.0, view.width, view.height).centred(
+        box.x, box.y + 40
+    )
+    screen.session.select(["reversed"])
+
+
+def large(screen: Screen) -> None:
+    for _ in range(10):
+        screen.window.resize_text(10)
+    opened(screen, "lenet")
+    screen.session.select(["hidden"])
+
+
 def search(screen: Screen) -> None:
     opened(screen, "lenet")
     screen.at(screen.empty(0.3, 0.6))
@@ -86,7 +110,9 @@ def error(screen: Screen) -> None:
     screen.session.select(["scores"])
 
 
-SHOTS: tuple[Callable[[Screen], None], ...] = (gallery, dann, search, group, light, error)
+SHOTS: tuple[Callable[[Screen], None], ...] = (
+    gallery, dann, near, reach, search, group, light, error, large,
+)  # fmt: skip
 
 
 def main() -> int:

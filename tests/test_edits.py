@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from nodegraph import edits, files
+from nodegraph import edits, files, groups
+from nodegraph.checks import check
 from nodegraph.edits import EditError
 from nodegraph.graph import Entry, Graph, Ref, Reference, Stage, refs
 from nodegraph.groups import flat
@@ -664,3 +665,68 @@ TestEditing.settings = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking one takes minutes
     suppress_health_check=[*HealthCheck],
 )
+
+
+GROUPED = """
+nodegraph: 1
+params: {kind: Twice}
+presets: {other: {kind: Once}}
+groups:
+  Once:
+    inputs: {x: N D}
+    outputs: {y: fc}
+    nodes:
+      fc: {type: Linear, features: 4, in: {x: x}}
+  Twice:
+    inputs: {x: N D}
+    outputs: {y: b, z: a}
+    nodes:
+      a: {type: Once, in: {x: x}}
+      b: {type: Once, in: {x: a.y}}
+nodes:
+  noise: {type: Noise, shape: [4], batch: 2}
+  net: {type: $kind, in: {x: noise}}
+  again: {shares: net, in: {x: net.y}}
+"""
+
+
+def test_a_group_is_renamed_wherever_it_is_a_type():
+    graph = files.parse(GROUPED).graph
+    scope = Scope(standard())
+    after = groups.rename_group(groups.rename_group(graph, "Twice", "Deep", scope), "Once", "One",
+                                scope)  # fmt: skip
+    assert after == files.parse(GROUPED.replace("Twice", "Deep").replace("Once", "One")).graph
+    for wrong in ("Deep", "Linear", "no name"):
+        with pytest.raises(EditError):
+            groups.rename_group(after, "One", wrong, scope)
+
+
+def test_a_port_is_renamed_in_all_that_use_the_group():
+    graph = files.parse(GROUPED.replace("$kind", "Twice")).graph
+    scope = Scope(standard())
+    after = groups.rename_port(graph, "Once", "x", "given", scope)
+    after = groups.rename_port(after, "Once", "out:y", "made", scope)
+    inner = after.groups["Once"]
+    assert inner.inputs == {"given": "N D"} and inner.links[Ref("fc", "x")] == Ref("given")
+    assert list(inner.outputs) == ["made"]
+    twice = after.groups["Twice"]
+    assert twice.links == {Ref("a", "given"): Ref("x"), Ref("b", "given"): Ref("a")}
+    outer = groups.rename_port(after, "Twice", "x", "image", scope)
+    outer = groups.rename_port(outer, "Twice", "out:y", "code", scope)
+    assert outer.links[Ref("again", "image")] == Ref("net", "code")
+    assert list(outer.groups["Twice"].outputs) == ["code", "z"] and not check(outer)
+    with pytest.raises(EditError, match="no port"):
+        groups.rename_port(graph, "Once", "z", "w", scope)
+    with pytest.raises(EditError, match="taken"):
+        groups.rename_port(graph, "Once", "x", "fc", scope)
+
+
+def test_presets_are_declared_changed_and_removed():
+    scope = Scope(standard())
+    graph = files.parse(GROUPED).graph
+    graph = edits.set_preset(graph, "fast", {"kind": "Once"}, scope)
+    assert graph.presets["fast"] == {"kind": "Once"} and list(graph.presets) == ["other", "fast"]
+    assert "fast" not in edits.set_preset(graph, "fast", None, scope).presets
+    for name, values in (("fast", {"kinds": "Once"}), ("not a name", {}), ("gone", None)):
+        with pytest.raises(EditError):
+            edits.set_preset(graph, name, values, scope)

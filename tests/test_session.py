@@ -473,3 +473,18 @@ def test_memory_does_not_grow_by_adding_and_undoing():
     tracemalloc.stop()
     assert grown < 1_000_000
     assert len(session.history.labels) == 2
+
+
+def test_a_further_call_shares_the_weights_of_what_is_selected():
+    session = Session.open(DANN)
+    session.select(["features", "reversed"])
+    assert session.call_again()
+    new = [n for n in session.root.nodes if n in session.selection]
+    shares = {n: session.root.nodes[n].shares for n in new}
+    assert sorted(shares.values()) == ["", "features"]  # a reversal has no weights to share
+    call = next(n for n, s in shares.items() if s)
+    assert session.root.owner(call) == "features"
+    other = next(n for n in new if n != call)
+    assert session.root.links[Ref(other, "x")].node == call  # links between them are copied too
+    session.undo()
+    assert session.root == Session.open(DANN).root

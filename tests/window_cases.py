@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from screen import BUTTONS, KEYS, MODS, Screen
 
 from nodegraph import files
-from nodegraph.graph import Ref
+from nodegraph.checks import check
+from nodegraph.graph import Ref, refs
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -473,6 +475,189 @@ def test_the_gallery_opens_a_copy(screen: Screen) -> None:
     assert screen.session.root == window.gallery.graphs[0][1]
 
 
+# The palette, the programme, the inspector --------------------------------------------------------
+
+
+def shelf_row(screen: Screen, name: str) -> tuple[float, float]:
+    """A type in the palette, found by its field."""
+    screen.click(screen.middle(screen.window.shelf.input))
+    screen.type(name.lower())
+    screen.turn(4)
+    return screen.middle(screen.item(name, "mvSelectable"))
+
+
+def test_a_type_is_dragged_from_the_palette_to_the_canvas(small: Screen) -> None:
+    row = shelf_row(small, "Dropout")
+    small.drag(row, small.spot(420, 340))
+    (new,) = set(small.session.graph.nodes) - {"noise", "fc", "act", "free"}
+    x, y = at(small, new)
+    assert small.session.graph.entry(new).type == "Dropout" and abs(x - 345) < 60
+    assert abs(y - 318) < 40
+    small.drag(row, small.wire("act.x", "fc"))
+    (other,) = set(small.session.graph.nodes) - {"noise", "fc", "act", "free", new}
+    assert links(small)[f"{other}.x"] == "fc" and links(small)["act.x"] == other
+    small.key("z", "ctrl")
+    assert links(small)["act.x"] == "fc"
+    before = small.session.graph
+    small.drag(row, small.middle("tab:History"))  # not the canvas: nothing is added
+    assert small.session.graph is before and not small.window.shelf.carried
+
+
+GAME = """
+nodegraph: 1
+nodes:
+  noise: {type: Noise, shape: [4], batch: 2}
+  a: {type: Linear, features: 4, in: {x: noise}}
+  b: {type: Linear, features: 4, in: {x: a}}
+  loss: {type: MSELoss, in: {x: b, target: noise}}
+  one: {type: SGD, over: [a], in: {loss: loss}}
+  two: {type: SGD, over: [b], in: {loss: loss}}
+train:
+  - {stage: play, steps: 10, run: [one, two]}
+"""
+
+
+def run(screen: Screen) -> tuple[str, ...]:
+    return screen.session.root.train[0].run
+
+
+def test_updates_are_dragged_repeated_added_and_removed(screen: Screen) -> None:
+    screen.load(GAME)
+    screen.turn(4)
+    row = {label: screen.item(label) for label in ("one", "two")}
+    screen.drag(screen.middle(row["two"]), screen.middle(row["one"]))
+    screen.turn(4)
+    assert run(screen) == ("two", "one"), screen.session.message
+    screen.click(screen.middle(screen.window.strip.fields[2]))
+    screen.rewrite("3")
+    assert run(screen) == ("two", "two", "two", "one")
+    screen.click(screen.middle(screen.item("+ update")))
+    screen.turn(3)
+    screen.key("down")
+    screen.key("enter")
+    assert run(screen) == ("two", "two", "two", "one", "one")
+    screen.turn(3)
+    crosses = [i for i in screen.dpg.get_all_items() if screen.dpg.get_item_label(i) == "×##play1"]
+    screen.click(screen.middle(crosses[0]))
+    screen.turn(3)
+    assert run(screen) == ("two", "two", "two")
+    for _ in range(4):
+        screen.key("z", "ctrl")
+    assert run(screen) == ("one", "two")
+
+
+def test_a_hovered_update_shows_whom_its_gradient_reaches(screen: Screen) -> None:
+    screen.load(GAME)
+    screen.turn(4)
+    layers = screen.window.canvas.layers
+
+    def drawn() -> int:
+        return len(screen.dpg.get_item_children(layers["veil"], 2))
+
+    assert drawn() == 0
+    screen.at(screen.middle(screen.item("one")))
+    screen.turn(4)
+    reached = screen.window.reached
+    assert reached and reached[0] == "one" and reached[2].nodes["a"] == ("moves", "+")
+    assert reached[2].nodes["b"].how == "reach" and drawn() >= 4
+    screen.at(screen.empty(0.5, 0.9))
+    screen.turn(4)
+    assert drawn() == 0
+
+
+def test_a_knob_turns_a_number_in_one_step(small: Screen) -> None:
+    small.click(small.title("fc"))
+    small.turn(3)
+    steps = len(small.session.history.labels)
+    knob = small.inspector_items("mvDragFloat")[0]
+    x, y = small.middle(knob)
+    small.drag((x, y), (x + 80, y), steps=8)
+    small.turn(4)
+    features = small.session.graph.entry("fc").params["features"]
+    assert features > 3 and len(small.session.history.labels) == steps + 1
+    small.key("z", "ctrl")
+    assert small.session.graph.entry("fc").params["features"] == 3
+
+
+def test_nodes_are_copied_to_another_tab_through_the_desktop(small: Screen) -> None:
+    small.click(small.title("fc"))
+    small.key("c", "ctrl")
+    assert "Linear" in small.dpg.get_clipboard_text()
+    small.key("n", "ctrl")
+    small.turn(3)
+    small.at(small.empty())
+    small.key("v", "ctrl")
+    assert [e.type for e in small.session.graph.nodes.values()] == ["Linear"]
+
+
+def test_a_node_is_coloured_aligned_and_nudged(small: Screen) -> None:
+    small.click(small.title("free"), "right")
+    small.click(small.middle(small.item("Colour…", "mvSelectable")))
+    small.turn(2)
+    small.click(small.middle(small.item("Gold", "mvSelectable")))
+    assert small.scene.boxes["free"].face.colour == "#a87c1f"
+    small.click(small.title("act"), mods=["shift"])
+    small.key("left", "alt")
+    assert at(small, "act")[0] == at(small, "free")[0] == 260
+    small.key("right", "ctrl")
+    small.key("right", "ctrl")
+    assert at(small, "act")[0] == 280
+    small.key("z", "ctrl")
+    assert at(small, "act")[0] == 260  # both nudges were one step
+
+
+def test_panels_give_their_room_to_the_canvas(small: Screen) -> None:
+    wide = small.window.area[2]
+    small.key("n")
+    small.key("t")
+    assert small.window.area[2] > wide + 400
+    small.key("n")
+    small.key("t")
+    assert small.window.area[2] == wide
+
+
+def test_the_window_is_not_closed_over_unsaved_work(small: Screen) -> None:
+    """What a window manager does when the button in the corner is pressed."""
+    small.click(small.title("fc"))
+    small.key("delete")
+    small.close_button()
+    assert small.wait(lambda: small.window.popups.open, 5)
+    small.key("escape")
+    assert small.window.running and small.session.changed
+
+
+def test_a_killed_analysis_comes_back_and_the_window_says_so(small: Screen) -> None:
+    worker = small.window.worker
+    assert small.wait(lambda: small.session.analysis is not None, 60)
+    starts, process = worker.starts, worker._process
+    process.kill()
+    said = []
+
+    def back() -> bool:
+        said.append(" ".join(text for text, _ in small.window.bars.said()))
+        return worker.starts > starts and worker.status == "ready"
+
+    assert small.wait(back, 30)
+    assert any("started again" in text for text in said)
+    small.click(small.title("fc"))
+    small.key("delete")
+    edition = small.session.edition
+    assert small.wait(lambda: small.session.analysis.revision == edition, 30)
+
+
+def test_history_is_a_list_to_jump_in(small: Screen) -> None:
+    before = small.session.graph
+    for name in ("free", "act"):
+        small.click(small.title(name))
+        small.key("delete")
+    small.click(small.middle("tab:History"))
+    small.turn(4)
+    small.click(small.middle(small.item("Open", "mvSelectable")))
+    assert small.session.graph == before
+    assert len(small.session.history.labels) == 3
+    small.click(small.middle("tab:Node"))
+
+
 # All of it ----------------------------------------------------------------------------------------
 
 NETWORK = """
@@ -535,6 +720,273 @@ def test_a_network_is_wired_from_nothing_by_mouse_and_keyboard(
     assert set(made.links.items()) ^ set(wanted_graph.links.items()) == set()
     assert made.with_(layout={}) == wanted_graph
     assert not list(Scope(standard()).faults(made))
+
+
+class Hand:
+    """What the case below does again and again, each with real events."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+
+    @property
+    def inspector(self) -> Any:
+        return self.screen.window.inspector
+
+    def tab(self, name: str) -> None:
+        """Bring a tab of the inspector to the front."""
+        if self.inspector.front() != name:
+            self.screen.click(self.screen.middle(f"tab:{name}"))
+            self.screen.turn(3)
+        assert self.inspector.front() == name
+
+    def write(self, item: int | str, text: str) -> None:
+        """Type into a field of the inspector."""
+        self.screen.click(self.screen.middle(item, inspector=True))
+        self.screen.rewrite(text)
+
+    def graph_field(self, what: str, text: str, after: str = "") -> None:
+        """Type into a field of the graph: the title, one with a hint, or that of a preset."""
+        self.tab("Graph")
+        dpg = self.screen.dpg
+        fields = self.inspector.panels["Graph"].fields
+        hints = {dpg.get_item_configuration(f).get("hint"): f for f in fields}
+        item = fields[0] if what == "Title" else fields[-2] if after else hints[what]
+        self.write(item, text)
+
+    def set(self, name: str, setting: str, value: str | int) -> None:
+        """Set a parameter in the inspector."""
+        self.screen.click(self.screen.title(name))
+        self.tab("Node")
+        self.screen.turn(2)
+        item = self.inspector.panels["Node"].widgets[setting]
+        if "Combo" not in self.screen.dpg.get_item_type(item):
+            self.write(item, str(value))
+            return
+        choices = self.screen.dpg.get_item_configuration(item)["items"]
+        x, y = self.screen.middle(item, inspector=True)
+        self.screen.click((x, y))
+        self.screen.turn(3)
+        self.screen.click((x, y + 24 + 21 * choices.index(str(value))))
+        self.screen.turn(2)
+
+    def name(self, name: str) -> None:
+        """Rename what is selected."""
+        self.screen.at(self.screen.empty(0.5, 0.97))
+        self.screen.key("f2")
+        self.screen.rewrite(name)
+        assert self.screen.session.message is None, self.screen.session.message
+
+    def add(self, words: str, name: str, x: float, y: float, **params: str | int) -> None:
+        """A node by search, its name, its parameters: in the field on it, else in the inspector."""
+        screen = self.screen
+        made = screen.add(words, screen.spot(x + 75, y + 22))
+        assert made, f"nothing was added for {words}"
+        if made != name:
+            self.name(name)
+        for setting, value in params.items():
+            fields = [f.setting for f in screen.scene.boxes[name].face.fields]
+            if setting in fields:
+                screen.click(screen.field(name, setting))
+                screen.rewrite(str(value))
+            else:
+                self.set(name, setting, value)
+        set_ = screen.session.graph.entry(name).params
+        assert set(params) <= set(set_), (name, set_, screen.session.message)
+
+    def link(self, *pairs: str) -> None:
+        """Drag from output pins to input pins."""
+        screen = self.screen
+        for pair in pairs:
+            (source, port), (to, into) = (p.split(".") for p in pair.split())
+            screen.drag(screen.pin(source, "out", port), screen.pin(to, "in", into), steps=2)
+            found = screen.session.graph.links.get(Ref(to, into), ())
+            assert source in [r.node for r in refs(found)], (pair, screen.session.message)
+
+    def group(self, kind: str, name: str, first: str, last: str) -> None:
+        """Draw a box around some nodes in a row, group them, and name the group and the node."""
+        screen = self.screen
+        a, b = screen.scene.boxes[first], screen.scene.boxes[last]
+        screen.drag(screen.spot(a.x - 15, a.y - 15), screen.spot(b.x + b.face.w + 8, b.y + 45))
+        screen.key("g", "ctrl")
+        self.tab("Node")
+        screen.turn(2)
+        self.write(self.inspector.panels["Node"].fields[1], kind)
+        self.name(name)
+        assert screen.session.graph.entry(name).type == kind
+
+    def ports(self, group: str, **names: str) -> None:
+        """Enter a group, rename its ports, leave."""
+        screen = self.screen
+        screen.double(screen.title(group))
+        screen.turn(3)
+        for new, old in names.items():
+            screen.click(screen.title(old))
+            self.name(new)
+        screen.key("escape")
+        screen.turn(2)
+
+    def again(self, name: str, new: str) -> None:
+        """A further call of a node, under a name."""
+        self.screen.click(self.screen.title(name))
+        self.screen.key("d", "alt")
+        self.name(new)
+
+    def spread(self, **places: tuple[float, float]) -> None:
+        """Drag nodes to other places."""
+        screen = self.screen
+        for name, (x, y) in places.items():
+            box = screen.scene.boxes[name]
+            (ax, ay), (bx, by) = screen.title(name), screen.spot(x, y)
+            ox, oy = screen.spot(box.x, box.y)
+            screen.drag((ax, ay), (ax + bx - ox, ay + by - oy), mods=["alt"])
+
+    def button(self, label: str, kind: str = "mvButton") -> None:
+        """Press a button or an entry of a menu."""
+        self.screen.click(self.screen.middle(self.screen.item(label, kind)))
+        self.screen.turn(3)
+
+    def strip_field(self, index: int, text: str) -> None:
+        """Type into a field of the training programme."""
+        self.screen.click(self.screen.middle(self.screen.window.strip.fields[index]))
+        self.screen.rewrite(text)
+        self.screen.turn(3)
+
+
+DANN = """
+nodegraph: 1
+title: DANN by hand
+params: {batch: 32, steps: 60}
+presets: {long: {steps: 800}}
+groups:
+  Features:
+    inputs: {image: N C H W}
+    outputs: {features: flatten}
+    nodes:
+      conv: {type: Conv2d, channels: 16, kernel: 5, in: {x: image}}
+      relu: {type: ReLU, in: {x: conv}}
+      pool: {type: MaxPool2d, kernel: 2, in: {x: relu}}
+      flatten: {type: Flatten, in: {x: pool}}
+  Domain:
+    inputs: {x: N D}
+    outputs: {score: fc2}
+    nodes:
+      fc1: {type: Linear, features: 40, in: {x: x}}
+      act: {type: ReLU, in: {x: fc1}}
+      fc2: {type: Linear, features: 1, in: {x: act}}
+nodes:
+  source: {type: FontDigits, batch: $batch, channels: 3}
+  target: {type: BlendedDigits, batch: $batch}
+  features: {type: Features, in: {image: source.image}}
+  features_t: {shares: features, in: {image: target.image}}
+  digits: {type: Linear, features: 10, in: {x: features}}
+  digits_t: {shares: digits, in: {x: features_t}}
+  digit_loss: {type: CrossEntropy, in: {logits: digits, labels: source.label}}
+  strength: {type: SigmoidRamp}
+  reversed: {type: GradientReversal, in: {x: features, strength: strength}}
+  reversed_t: {type: GradientReversal, in: {x: features_t, strength: strength}}
+  domain: {type: Domain, in: {x: reversed}}
+  domain_t: {shares: domain, in: {x: reversed_t}}
+  is_source: {type: BCEWithLogits, target: 0, in: {logits: domain}}
+  is_target: {type: BCEWithLogits, in: {logits: domain_t}}
+  adapt: {type: Adam, over: [features, digits, domain],
+          in: {loss: [digit_loss, is_source, is_target]}}
+  accuracy_t: {type: Accuracy, in: {logits: digits_t, labels: target.label}}
+train:
+  - {stage: adapt, steps: $steps, run: [adapt], watch: [accuracy_t]}
+"""
+
+
+def test_dann_is_wired_from_nothing_by_mouse_and_keyboard(screen: Screen, tmp_path: Path) -> None:
+    """Two domains, shared weights, a reversal, groups, parameters, a preset, a stage: by hand."""
+    hand = Hand(screen)
+    screen.key("n", "ctrl")
+    screen.turn(3)
+    view = screen.gestures.view
+    screen.gestures.view = view.__class__(-40, -40, 0.62, view.width, view.height)
+    screen.turn()
+    hand.graph_field("Title", "DANN by hand")
+    hand.graph_field("+ name: value, Enter", "batch: 32; steps: 60")
+    # The feature extractor, drawn once as plain nodes, then grouped and called a second time.
+    hand.add("font", "source", 0, 0, batch="$batch", channels=3)
+    hand.add("blended", "target", 0, 560, batch="$batch")
+    hand.add("conv2d", "conv", 200, 0, channels="16", kernel="5")
+    hand.add("relu", "relu", 390, 0)
+    hand.add("maxpool", "pool", 580, 0, kernel="2")
+    hand.add("flatten", "flatten", 770, 0)
+    hand.link("source.image conv.x", "conv.y relu.x", "relu.y pool.x", "pool.y flatten.x")
+    hand.add("fc", "digits", 770, 160, features="10")
+    hand.link("flatten.y digits.x")
+    hand.group("Features", "features", "conv", "flatten")
+    hand.ports("features", image="x", features="out:flatten")
+    hand.again("features", "features_t")
+    hand.again("digits", "digits_t")
+    hand.spread(features=(200, 0), features_t=(200, 560), digits=(400, 0), digits_t=(400, 560))
+    hand.link("target.image features_t.image", "features_t.features digits_t.x")
+    # The two heads: digits by their labels, domains through the reversal.
+    hand.add("cross", "digit_loss", 600, 0)
+    hand.add("sigmoidramp", "strength", 200, 250)
+    hand.add("grl", "reversed", 400, 180)
+    hand.add("grl", "reversed_t", 400, 360)
+    hand.link(
+        "digits.y digit_loss.logits",
+        "source.label digit_loss.labels",
+        "features.features reversed.x",
+        "strength.value reversed.strength",
+        "features_t.features reversed_t.x",
+        "strength.value reversed_t.strength",
+    )
+    hand.add("fc", "fc1", 600, 180, features="40")
+    hand.add("relu", "act", 780, 180)
+    hand.add("fc", "fc2", 960, 180, features="1")
+    hand.link("reversed.y fc1.x", "fc1.y act.x", "act.y fc2.x")
+    hand.add("bcewith", "is_source", 960, 320, target="0")
+    hand.link("fc2.y is_source.logits")
+    hand.group("Domain", "domain", "fc1", "fc2")
+    hand.ports("domain", score="out:fc2")
+    hand.again("domain", "domain_t")
+    hand.spread(domain=(600, 180), domain_t=(600, 360), is_source=(780, 180))
+    hand.add("bcewith", "is_target", 780, 360)
+    hand.link("reversed_t.y domain_t.x", "domain_t.score is_target.logits")
+    # What is minimised, over whose weights, and what is watched.
+    hand.add("adam", "adapt", 960, 60, over="features, digits, domain")
+    hand.add("accuracy", "accuracy_t", 600, 560)
+    hand.link(
+        "digit_loss.loss adapt.loss",
+        "is_source.loss adapt.loss",
+        "is_target.loss adapt.loss",
+        "digits_t.y accuracy_t.logits",
+        "target.label accuracy_t.labels",
+    )
+    hand.button("+ stage")
+    hand.strip_field(0, "adapt")
+    hand.strip_field(1, "$steps")
+    hand.button("+ watch")
+    hand.button("accuracy_t", "mvSelectable")
+    hand.graph_field("+ name of a new preset, Enter", "long")
+    hand.graph_field("", "steps: 800", after="long")
+    screen.key("s", "ctrl")
+    screen.rewrite(str(tmp_path / "dann"))
+    made, wanted = files.load(tmp_path / "dann.yaml"), files.parse(DANN).graph
+    assert {k: g.with_(layout={}) for k, g in made.groups.items()} == wanted.groups
+    assert made.with_(layout={}, groups={}) == wanted.with_(groups={})
+    assert not [p for p in check(made) if p.severity == "error"]
+
+
+def test_adding_and_undoing_leaves_no_items_behind(small: Screen) -> None:
+    def cycle() -> None:
+        for kind in ("Linear", "Adam"):
+            small.session.add(kind, [40, 200])
+            small.turn(1)
+        small.session.undo()
+        small.session.undo()
+        small.turn(1)
+
+    for _ in range(5):
+        cycle()
+    before = len(small.dpg.get_all_items())
+    for _ in range(60):
+        cycle()
+    assert len(small.dpg.get_all_items()) == before
 
 
 def test_2000_random_events_break_nothing(screen: Screen) -> None:

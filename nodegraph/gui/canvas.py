@@ -61,6 +61,17 @@ def middle(wire: Wire) -> tuple[float, float]:
     return x, y
 
 
+def fitted(wire: Wire) -> str:
+    """The shape on a wire; where boxes stand close, without the batch, or nothing."""
+    (ax, ay), (bx, by) = wire.curves[0][0], wire.curves[-1][3]
+    if abs(by - ay) > 60 or bx < ax:  # it passes over or under the boxes
+        return wire.label
+    for text in (wire.label, wire.label.partition("×")[2]):
+        if text and measure(text, 10) + 16 <= bx - ax:
+            return text
+    return ""
+
+
 @dataclass
 class Canvas:
     """The drawn canvas inside a container of the window."""
@@ -340,16 +351,16 @@ class Canvas:
         ]  # fmt: skip
         for point in wire.points:
             dpg.draw_circle(point, 4, fill=colour, color=NOTHING, segments=12, parent=item)
-        if wire.label:
+        if label := fitted(wire):
             x, y = middle(wire)
-            wide = measure(wire.label, 10) + 12
+            wide = measure(label, 10) + 12
             chip: int | str = dpg.add_draw_node(parent=item, show=labelled)
             dpg.draw_rectangle(
                 (x - wide / 2, y - 8), (x + wide / 2, y + 8), rounding=7, parent=chip,
                 fill=self.palette.canvas, color=faded(colour, 110),
             )  # fmt: skip
             dpg.draw_text(
-                (x - wide / 2 + 6, y - 6), wire.label, size=10, color=self.palette.dim, parent=chip
+                (x - wide / 2 + 6, y - 6), label, size=10, color=self.palette.dim, parent=chip
             )
         else:
             chip = ""

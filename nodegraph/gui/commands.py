@@ -246,6 +246,8 @@ COMMANDS: tuple[Command, ...] = (
             "by what feeds the originals.", lambda s, g: s.paste(None, g.canvas_cursor(), True)),
     Command("duplicate", "Duplicate", ("ctrl+d",), "Copy the selected nodes beside themselves.",
             lambda s, g: s.duplicate()),
+    Command("call_again", "Duplicate with the same weights", ("alt+d",), "Add a further call of "
+            "the selected nodes: it shares their weights.", lambda s, g: s.call_again()),
     Command("delete", "Delete", ("delete", "backspace", "x"), "Delete the selection and its links.",
             lambda s, g: s.delete()),
     Command("dissolve", "Delete and reconnect", ("ctrl+delete", "ctrl+backspace"), "Delete the "

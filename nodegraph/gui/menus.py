@@ -24,9 +24,11 @@ TINTS = {
     "Blue": "#4f74ab", "Green": "#3f8f52", "Gold": "#a87c1f", "Red": "#bb4b37",
     "Violet": "#8a57ad", "Grey": "#66748a",
 }  # fmt: skip
-# The commands in the menu of a node; "" is a line between them.
-OF_NODE = ("rename", "duplicate", "delete", "dissolve", "bypass", "collapse", "group", "ungroup",
-           "frame")  # fmt: skip
+# The commands in the menu of a node.
+OF_NODE = (
+    "rename", "duplicate", "call_again", "delete", "dissolve", "bypass", "collapse", "group",
+    "ungroup", "frame",
+)  # fmt: skip
 
 
 class Menus:

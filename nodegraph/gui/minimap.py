@@ -61,7 +61,7 @@ class Minimap:
         if scene is not self.scene and (self.scene is None or begin >= self.due):
             self.draw(scene)
             end = time.perf_counter()
-            self.due = end + 25 * (end - begin)
+            self.due = end + 60 * (end - begin)
         if view != self.seen:
             self.seen = view
             bounds = scene.bounds

@@ -25,10 +25,12 @@ class NodePanel(Panel):
     """Shows the selection; every change goes through the session."""
 
     held = 0  # counts the drags of numbers: each is one step of the history
+    widgets: dict[str, int | str]  # by the setting that they show
 
     def show(self, session: Session) -> None:
         """The selected node, or port of the group, or how many are selected."""
         chosen, ports = session.nodes_selected, session.selected_ports()
+        self.widgets = {}
         if len(chosen) == 1 and not ports:
             self.one(session, chosen[0])
         elif len(ports) == 1 and not chosen:
@@ -52,6 +54,12 @@ class NodePanel(Panel):
         words = f"{kind} · {category}"
         self.prose(f"{kind} · a further call of {entry.shares}" if entry.shares else words,
                    self.palette.accent)  # fmt: skip
+        if isinstance(declared, Graph) and kind in session.root.groups:
+            users = "The group's name, as a type of nodes. Enter it to edit what is inside."
+            self.tip(
+                self.field(kind, self.wide, lambda text: session.rename_group(kind, text.strip())),
+                users,
+            )
         self.doc(declared)
         self.weights(session, name)
         for problem in session.analysis.problems if session.analysis else ():
@@ -141,10 +149,10 @@ class NodePanel(Panel):
 
         wide = self.wide * (1 - LABEL) - BUTTONS * self.scale
         if setting.type is bool and isinstance(value, bool):
-            dpg.add_checkbox(default_value=value, callback=lambda _, on: change(on))
+            item = dpg.add_checkbox(default_value=value, callback=lambda _, on: change(on))
         elif setting.choices and not isinstance(value, Reference):
             texts = {as_text(c): c for c in setting.choices}
-            dpg.add_combo(
+            item = dpg.add_combo(
                 list(texts), default_value=as_text(value), width=int(wide),
                 callback=lambda _, text: change(texts[text]),
             )  # fmt: skip
@@ -153,11 +161,11 @@ class NodePanel(Panel):
             item = self.field(
                 as_text(value), wide - knob - 4, lambda text: change(read(text, setting))
             )
-            self.tip(item, about(setting))
             self.knob(value, knob, setting, change, item)
         else:
             item = self.field(as_text(value), wide, lambda text: change(read(text, setting)))
-            self.tip(item, about(setting))
+        self.tip(item, about(setting))
+        self.widgets[setting.name] = item
 
     def knob(
         self, value: float, wide: float, setting: Setting, change: Any, shown: int | str

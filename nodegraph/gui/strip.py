@@ -17,6 +17,7 @@ from ..graph import GraphError, Ref, Stage, refs, substitute
 from ..node import Loss, Metric, Optimiser
 from ..session import Session
 from .palette import Palette
+from .popups import Choice, Popups
 from .values import typed
 
 ROW, EDGE = 29, 16  # pixels of a line, and around all of them
@@ -26,8 +27,8 @@ NAME, STEPS, TIMES = 110, 80, 34
 class Strip:
     """Lines of the session's `train:`, each change an edit."""
 
-    def __init__(self, palette: Palette, fonts: dict[str, int | str]) -> None:
-        self.palette, self.fonts = palette, fonts
+    def __init__(self, palette: Palette, fonts: dict[str, int | str], popups: Popups) -> None:
+        self.palette, self.fonts, self.popups = palette, fonts, popups
         self.scale = 1.0
         self.fields: list[int | str] = []
         self.chips: dict[int | str, str] = {}  # item: the update or loss that it shows
@@ -92,7 +93,7 @@ class Strip:
                         f"Watch {watched} no more",
                     )  # fmt: skip
             free = [n for n in kinds(session, (Metric, Loss)) if n not in map(str, stage.watch)]
-            self.adder("+", free, lambda n: session.watch(name, n), "Watch a metric or a loss")
+            self.adder("+ watch", free, lambda n: session.watch(name, n), "A metric or a loss")
 
     def end(self, session: Session, stage: Stage, last: bool) -> None:
         """The line after a stage's updates: what can be added or removed."""
@@ -179,12 +180,8 @@ class Strip:
         """A button that offers some nodes."""
         if not names:
             return
-        item = dpg.add_button(label=label, small=True)
-        with dpg.tooltip(item, delay=0.4):
-            dpg.add_text(tip)
-        with dpg.popup(item, mousebutton=dpg.mvMouseButton_Left):
-            for name in names:
-                dpg.add_menu_item(label=name, callback=lambda _, __, n=name: add(n))
+        choices = [Choice(name, "", "", partial(add, name)) for name in names]
+        self.button(label, lambda: self.popups.menu(*dpg.get_mouse_pos(local=False), choices), tip)
 
     @staticmethod
     def is_loss(session: Session, name: str) -> bool:

@@ -111,7 +111,7 @@ class Window:
         self.canvas = Canvas(self.palette)
         self.menus = Menus(popups, documents, self.command)
         self.inspector = Inspector(self.palette, self.fonts, self.library)
-        self.strip = Strip(self.palette, self.fonts)
+        self.strip = Strip(self.palette, self.fonts, popups)
         self.shelf = Shelf(self.palette, self.library, self.add_from_shelf)
         self.marks = Marks(self.canvas)
         self.minimap = Minimap(self.palette)
