@@ -181,7 +181,12 @@ class Strip:
         if not names:
             return
         choices = [Choice(name, "", "", partial(add, name)) for name in names]
-        self.button(label, lambda: self.popups.menu(*dpg.get_mouse_pos(local=False), choices), tip)
+
+        def offer() -> None:
+            x, y = dpg.get_mouse_pos(local=False)
+            self.popups.menu(x, y, choices)
+
+        self.button(label, offer, tip)
 
     @staticmethod
     def is_loss(session: Session, name: str) -> bool:
