@@ -59,7 +59,7 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         ("nodegraph.nodes",),
     ),
     (
-        r"nodegraph/worker/(__init__|frames|client|server)\.py",  # an analysis needs no torch
+        r"nodegraph/worker/(__init__|frames|outbox|process|client|run|server)\.py",  # an analysis needs no torch
         (*STDLIB, *LIGHT, "nodegraph.compiler", "nodegraph.worker", "numpy"),
         (),
     ),

@@ -74,8 +74,9 @@ def start(
     return trainer
 
 
-def resume(run: Path, **changes: Any) -> Trainer:
-    """A trainer where the newest checkpoint of a run stands; `changes` replace its options.
+def resume(run: Path, at: str = "", **changes: Any) -> Trainer:
+    """A trainer where a checkpoint of a run stands, the newest if none is named; `changes` replace
+    its options.
 
     Raises GraphError when `run` is no run's folder.
     """
