@@ -384,6 +384,7 @@ class Metric(Node):
     category = "metrics"
     stops_gradient = True
     total: ClassVar[bool] = False
+    low_is_good: ClassVar[bool] = False
 
 
 class Optimiser(Node):

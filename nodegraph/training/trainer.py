@@ -18,13 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import runs
 from ..body import Body
 from ..compiler.build import resolved, training_module
 from ..compiler.runtime import NotFinite, Stage
 from ..compiler.text import Where, flat, nowhere
 from ..graph import Graph, GraphError
 from ..library import Library, standard
-from . import checkpoint
+from . import change, checkpoint, record
 from .device import Device
 from .faults import explain, out_of_memory
 from .moment import Moment
@@ -100,7 +101,21 @@ class Finished:
     state: Mapping[str, Tensor]
 
 
-Event = Started | Stepped | Watched | Saved | Finished
+@dataclass(frozen=True)
+class Applied:
+    """The graph was changed. `kept` of `of` layers with weights live on; `fresh` ones begin anew,
+    and so do the sources and updates in `restarted`; `lost` are those that the old graph had."""
+
+    kept: int
+    of: int
+    fresh: tuple[str, ...]
+    lost: tuple[str, ...]
+    restarted: tuple[str, ...]
+    what: tuple[str, ...]  # the changes in words
+    saved: Saved | None = None  # the checkpoint before it
+
+
+Event = Started | Stepped | Watched | Saved | Finished | Applied
 
 
 @dataclass
@@ -126,6 +141,11 @@ class Trainer:
         for name, source in self.sources.items():
             self.start_source(name, source)
         self.index, self.done = 0, 0  # the stage, and how many of its steps are done
+        self.edition = 0  # how many changes led to this graph
+        self.edits = 0  # how many lines `edits.jsonl` has at this moment
+        self.ahead: list[tuple[runs.Edit, Graph | None]] = []  # to be done again
+        self.returned = False  # to an earlier moment: what came after it goes when it goes on
+        self.log_size = 0  # of the log at that moment
         self.due = False  # whether this step's evaluation is still to be done
         self.stage: Stage | None = None
         self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
@@ -164,6 +184,8 @@ class Trainer:
             "step": self.done,
             "due": self.due,
             "log": self.log.stat().st_size if self.log and self.log.exists() else 0,
+            "graph": self.edition,
+            "edits": self.edits,
             "optimisers": {name: o.state_dict() for name, o in optimisers.items()},
             "sources": {name: s.state() for name, s in self.sources.items()},
             "random": checkpoint.random_state(),
@@ -174,6 +196,8 @@ class Trainer:
         try:
             self.net.load_state_dict(dict(weights))
             self.index, self.done, self.due = state["stage"], state["step"], state["due"]
+            self.edition, self.edits = state.get("graph", 0), state.get("edits", 0)
+            self.log_size = state["log"]
             self.stage = None
             if self.done:  # else the loop enters it, from the state as it was saved
                 for name, optimiser in self.enter().optimisers.items():
@@ -188,15 +212,71 @@ class Trainer:
     def save(self) -> Saved:
         """Write a checkpoint of this moment into the run's folder, and drop old ones."""
         assert self.run is not None
-        name = f"{self.index:02d}-{self.done:08d}"
+        if self.returned:
+            self.go_on()
+        name = runs.Checkpoint(self.index, self.done, self.edition).name
         path = checkpoint.save(self.run / "checkpoints" / name, self.net.state_dict(), self.state())
-        checkpoint.prune(self.run, self.index)
+        record.prune(self.run)
         return Saved(path, self.done)
+
+    def go_on(self) -> None:
+        """Go on from an earlier moment: what came after it goes."""
+        size = self.log_size if self.returned else None
+        self.returned = False
+        self.ahead.clear()
+        if self.run:
+            here = runs.Checkpoint(self.index, self.done, self.edition)
+            record.forget_after(self.run, here, self.edits, size)
+
+    def apply(
+        self, graph: Graph, text: str = "", preset: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> Applied:  # fmt: skip
+        """Go on with another graph, whose preset is chosen: a weight turned, a layer put in.
+
+        Layers, optimisers and sources whose names and shapes are the same go on where they stand;
+        the same graph changes nothing. A change of structure is preceded by a checkpoint; `text`,
+        `preset` and `settings` are what the run's folder keeps of it.
+        Raises GraphError, and then nothing has changed.
+        """
+        if self.returned or self.ahead:
+            self.go_on()
+        return change.apply(self, graph, text, preset, settings or {})
+
+    def catch_up(self) -> Iterator[Event]:
+        """Do again what was done at this moment when the run was here before."""
+        while self.ahead and (self.ahead[0][0].index, self.ahead[0][0].step) == (
+            self.index, self.done
+        ):  # fmt: skip
+            edit, graph = self.ahead.pop(0)
+            if graph is None:
+                yield self.only(edit.update, again=True)
+            else:
+                yield change.apply(self, graph, "", "", {}, again=True)
+
+    def restore(
+        self, graph: Graph, weights: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Go back to a checkpoint, whose graph is given. What came after it stays on disk until
+        training goes on. Raises GraphError for one of another run; then nothing has changed."""
+        random = checkpoint.random_state()
+        try:
+            new = change.rebuild(self, graph, self.edition)
+            shapes = ({k: v.shape for k, v in w.items()} for w in (new.net.state_dict(), weights))
+            if next(shapes) != next(shapes):
+                raise GraphError("the checkpoint is of another graph")
+        finally:
+            checkpoint.set_random_state(random)
+        new.put(self)
+        self.load_state(weights, state)
+        self.settle()
+        self.ahead.clear()
+        self.returned = True
 
     @property
     def log(self) -> Path | None:
         """The file of the run's reports, a line of JSON each."""
-        return self.run / "metrics.jsonl" if self.run else None
+        return self.run / runs.METRICS if self.run else None
 
     def report(self, kind: str, values: Mapping[str, Any]) -> None:
         """A line in the log; the file is closed after each, so that a kill loses none."""
@@ -255,6 +335,9 @@ class Trainer:
 
         After a stop between a step and its evaluation it is the evaluation alone.
         """
+        if self.returned:
+            self.go_on()
+        yield from self.catch_up()
         stage = self.stage or self.enter()
         if not self.due and self.done < stage.steps:
             losses = self.step()
@@ -322,11 +405,13 @@ class Trainer:
                 raise
             raise out_of_memory(self, str(error)) from error
 
-    def only(self, name: str) -> Stepped:
+    def only(self, name: str, again: bool = False) -> Stepped:
         """Run one update of the present stage and no other: it is no step, and none is counted.
 
         Raises GraphError when the stage does not run it.
         """
+        if (self.returned or self.ahead) and not again:
+            self.go_on()
         if self.finished:
             raise GraphError("all stages are done; go back to a checkpoint first")
         stage = self.stage or self.enter()
@@ -343,5 +428,8 @@ class Trainer:
         with torch.no_grad():
             self.alone[name].prepare()
         losses = self.attempt(self.alone[name])
+        self.edits += 1
+        if self.run and not again:
+            record.note(self.run, runs.Edit(self.index, self.done, self.edition, update=name))
         self.report("loss", {k: v.item() for k, v in losses.items()})
         return Stepped(stage.name, self.done, stage.steps, losses)

@@ -39,7 +39,7 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     # from one that trains
     "started": {
         "id": int, "device": str, "parameters": int, "stages": list, "run": str, "stage": str,
-        "index": int, "step": int,
+        "index": int, "step": int, "graph?": str, "preset?": str, "settings?": dict,
     },
     "status": {
         "state": str, "stage": str, "index": int, "step": int, "steps": int, "rate": NUMBER,
@@ -50,7 +50,10 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "id": int, "kept": int, "of": int, "lost": list, "fresh": list, "restarted": list,
         "what": list, "index": int, "step": int, "seconds": NUMBER,
     },
-    "restored": {"id": int, "checkpoint": str, "graph": str, "index": int, "step": int},
+    "restored": {
+        "id": int, "checkpoint": str, "graph": str, "preset": str, "settings": dict,
+        "index": int, "step": int,
+    },
     "previews": {"index": int, "step": int, "views": list},
     "warning": {"code": str, "node": str, "text": str, "index": int, "step": int},
     "finished": {"seconds": NUMBER},

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from .. import runs as folders
 from ..graph import GraphError
 from ..training import run as runs
 from ..training.faults import Fault
-from ..training.trainer import Event, Options, Saved, Stepped, Trainer, Watched
+from ..training.trainer import Applied, Event, Options, Saved, Stepped, Trainer, Watched
 from .frames import Frame, ProtocolError
 from .outbox import Outbox
 
@@ -55,7 +56,8 @@ class Trainee:
         self.takes: dict[str, Callable[[Message], None]] = {
             "play": self.play, "pause": self.pause, "step": self.step, "update": self.update,
             "speed": self.speed, "save": self.save, "look": self.look, "stop": self.stop,
-            "train": self.train, "garbage": lambda m: self.failed(m, m["text"]),
+            "train": self.train, "apply": self.apply, "restore": self.restore,
+            "garbage": lambda m: self.failed(m, m["text"]),
             "ping": lambda m: self.outbox.put({"do": "pong", "id": m["id"]}),
         }  # fmt: skip
 
@@ -141,10 +143,19 @@ class Trainee:
             "parameters": at.parameters, "stages": [[*s] for s in at.stages],
             "run": str(at.run or ""), "index": trainer.index, "step": trainer.done,
             "stage": names[trainer.index] if trainer.index < len(names) else "",
+            **self.graph_now(message),
         })  # fmt: skip
         self.turn("finished" if trainer.finished else
                   "paused" if message.get("paused") else "running")  # fmt: skip
         self.stale = True
+
+    def graph_now(self, message: Message) -> dict[str, Any]:
+        """The graph that is trained, as it is written."""
+        assert self.trainer is not None
+        if self.trainer.run is not None:
+            names = "graph", "preset", "settings"
+            return dict(zip(names, folders.graph_text(self.trainer.run, self.trainer.edition)))
+        return {k: message[k] for k in ("graph", "preset", "settings") if k in message}
 
     def play(self, _: Message) -> None:
         """`play`: train on."""
@@ -188,6 +199,37 @@ class Trainee:
         if self.trainer.run is None:
             raise GraphError("this run has no folder to save in; start it with one")
         self.tell(self.trainer.save())
+
+    def apply(self, message: Message) -> None:
+        """`apply`: go on with another graph."""
+        assert self.trainer is not None
+        begun, text, preset = time.monotonic(), message["graph"], message.get("preset", "")
+        settings = message.get("settings", {})
+        graph = runs.checked(files.parse(text, "graph").graph, preset, settings)
+        told = self.trainer.apply(graph, text, preset, settings)
+        if self.state == "finished" and not self.trainer.finished:
+            self.state = "paused"
+        self.tell(told, message["id"], time.monotonic() - begun)
+        self.changed()
+
+    def restore(self, message: Message) -> None:
+        """`restore`: go back to a checkpoint of this run, and pause there."""
+        assert self.trainer is not None
+        runs.restore(self.trainer, message["checkpoint"])
+        assert self.trainer.run is not None
+        text, preset, settings = folders.graph_text(self.trainer.run, self.trainer.edition)
+        self.unread = None
+        self.outbox.put({
+            "do": "restored", "id": message["id"], "checkpoint": message["checkpoint"],
+            "graph": text, "preset": preset, "settings": dict(settings), **self.place(),
+        })  # fmt: skip
+        self.state = "finished" if self.trainer.finished else "paused"
+        self.changed()
+
+    def changed(self) -> None:
+        """The network is another: previews and warnings look at the new one."""
+        self.previews, self.stale, self.previews_at = None, True, 0.0
+        self.status()
 
     def look(self, message: Message) -> None:
         """`look`: what to preview from now on."""
@@ -233,7 +275,7 @@ class Trainee:
         elif time.monotonic() - self.status_at >= STATUS_EVERY:
             self.status()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event, id: int = 0, seconds: float = 0.0) -> None:
         """Pass on what happened."""
         now = time.monotonic()
         if isinstance(event, Stepped):
@@ -249,6 +291,14 @@ class Trainee:
         elif isinstance(event, Saved):
             place = self.place()
             self.outbox.put({"do": "saved", "checkpoint": event.path.name, **place})
+        elif isinstance(event, Applied):
+            if event.saved:
+                self.tell(event.saved)
+            self.outbox.put({
+                "do": "applied", "id": id, "kept": event.kept, "of": event.of,
+                "lost": [*event.lost], "fresh": [*event.fresh], "what": [*event.what],
+                "restarted": [*event.restarted], **self.place(), "seconds": round(seconds, 4),
+            })  # fmt: skip
 
     def place(self) -> dict[str, int]:
         """The stage and the step at hand."""
@@ -341,7 +391,7 @@ class Trainee:
         trainer, done = self.trainer, True
         if trainer is not None:
             self.guarded({}, self.send_losses)
-            if trainer.run is not None and not trainer.finished:
+            if trainer.run is not None and not (trainer.finished or trainer.returned):
                 done = self.guarded({}, lambda: self.tell(trainer.save()))
         self.outbox.close(DRAIN)
         return 0 if done else 1
