@@ -37,6 +37,7 @@ class Outbox:
         self._waiting: deque[_Letter] = deque()
         self._lock = threading.Condition()
         self._busy = False
+        self._rows = 0  # of losses that wait, or more
         threading.Thread(target=self._write, name="outbox", daemon=True).start()
 
     def put(self, header: Mapping[str, Any], payloads: Sequence[bytes] = ()) -> None:
@@ -58,15 +59,21 @@ class Outbox:
             self._lock.notify_all()
 
     def _add_rows(self, rows: list[Any]) -> None:
-        last = self._waiting[-1] if self._waiting else None
+        # What is only worth knowing when it is new may be overtaken.
+        last = next((x for x in reversed(self._waiting) if x.header["do"] not in NEWEST), None)
         if last is None or last.header["do"] != "metrics" or len(last.header["rows"]) > AT_ONCE:
             self._waiting.append(_Letter({"do": "metrics", "rows": [*rows]}))
         else:
             last.header["rows"] += rows
-        there = [x for x in self._waiting if x.header["do"] == "metrics"]
-        if sum(r["kind"] == "loss" for x in there for r in x.header["rows"]) > ROWS:
-            for letter in there:
-                letter.header["rows"] = thinned(letter.header["rows"])
+        self._rows += len(rows)
+        if self._rows > ROWS:  # count anew: some were sent
+            there = [x for x in self._waiting if x.header["do"] == "metrics"]
+            losses = sum(r["kind"] == "loss" for x in there for r in x.header["rows"])
+            if losses > ROWS:
+                for letter in there:
+                    letter.header["rows"] = thinned(letter.header["rows"])
+                losses //= 2
+            self._rows = losses
 
     def close(self, timeout: float) -> None:
         """Wait until all is sent, but not longer."""

@@ -28,6 +28,7 @@ ROWS_EVERY = 0.1  # seconds between two readings of the losses
 STATUS_EVERY = 0.25  # seconds between two reports while it runs
 PREVIEWS_EVERY = 0.1  # the least that can be asked for
 RATE_OVER = 2.0  # seconds over which steps are counted
+LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
 KNOBS = ("apply", "look", "speed")
 BEFORE = ("train", "stop", "ping", "look", "speed", "garbage")  # what needs no run
@@ -246,7 +247,8 @@ class Trainee:
 
     def wait(self) -> float:
         """Seconds until the next step is due."""
-        return max(0.0, self.step_at - time.monotonic()) if self.limit else 0.0
+        left = self.step_at - time.monotonic() if self.limit else 0.0
+        return min(max(0.0, left), LONGEST)
 
     def advance(self) -> None:
         """One step with all that is due after it; a failure leaves the run paused before it."""
