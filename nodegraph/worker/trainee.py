@@ -17,6 +17,7 @@ from ..graph import GraphError
 from ..training import run as runs
 from ..training.faults import Fault
 from ..training.trainer import Applied, Event, Options, Saved, Stepped, Trainer, Watched
+from ..training.warnings import Samples, Warned, Watch
 from .frames import Frame, ProtocolError
 from .outbox import Outbox
 
@@ -28,6 +29,7 @@ ROWS_EVERY = 0.1  # seconds between two readings of the losses
 STATUS_EVERY = 0.25  # seconds between two reports while it runs
 PREVIEWS_EVERY = 0.1  # the least that can be asked for
 RATE_OVER = 2.0  # seconds over which steps are counted
+SAMPLES_EVERY = 2.0  # seconds between two looks at what players make
 LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
 KNOBS = ("apply", "look", "speed")
@@ -53,6 +55,8 @@ class Trainee:
         self.previews: Any = None
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
+        self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
+        self.looked_at = 0.0
         self.rows_at = self.status_at = self.previews_at = self.step_at = 0.0
         self.takes: dict[str, Callable[[Message], None]] = {
             "play": self.play, "pause": self.pause, "step": self.step, "update": self.update,
@@ -229,7 +233,7 @@ class Trainee:
 
     def changed(self) -> None:
         """The network is another: previews and warnings look at the new one."""
-        self.previews, self.stale, self.previews_at = None, True, 0.0
+        self.previews, self.stale, self.previews_at, self.watch = None, True, 0.0, None
         self.status()
 
     def look(self, message: Message) -> None:
@@ -261,7 +265,7 @@ class Trainee:
             for event in trainer.advance():
                 self.tell(event)
 
-        if not self.guarded({}, work):
+        if not self.guarded({}, work) or not self.guarded({}, self.look_at_samples):
             self.send_losses()
             self.turn("paused")
         self.spent += time.monotonic() - begun
@@ -314,6 +318,8 @@ class Trainee:
             self.rows_at = time.monotonic()
             losses = {k: v.item() for k, v in event.losses.items()}
             self.row(event.stage, event.step, "loss", losses)
+            if self.state == "running" and (watch := self.watched()):
+                self.warn_all(watch[1].losses(losses))
 
     def row(self, stage: str, step: int, kind: str, values: Mapping[str, Any]) -> None:
         """Send a row of numbers."""
@@ -329,6 +335,32 @@ class Trainee:
         place = self.place() if self.trainer else {"index": 0, "step": 0}
         told = {"do": "warning", "code": code, "node": node, "text": str(text), **place}
         self.outbox.put(told)
+
+    def warn_all(self, found: Sequence[Warned]) -> None:
+        """Send what the rules have found."""
+        for warned in found:
+            self.warn(warned.code, warned.node, warned.text)
+
+    def watched(self) -> tuple[int, Watch, list[Samples]] | None:
+        """The rules over the stage at hand."""
+        trainer = self.trainer
+        assert trainer is not None
+        if trainer.finished:
+            return None
+        if self.watch is None or self.watch[0] != trainer.index:
+            watch = Watch(trainer.body, trainer.graph.train[trainer.index])
+            self.watch = trainer.index, watch, [Samples(trainer, g) for g in watch.games]
+        return self.watch
+
+    def look_at_samples(self) -> None:
+        """Whether what players make is still diverse, now and then."""
+        now = time.monotonic()
+        if now - self.looked_at < SAMPLES_EVERY or not (found := self.watched()):
+            return
+        self.looked_at = now
+        _, watch, samples = found
+        for game, made in zip(watch.games, samples, strict=True):
+            self.warn_all(watch.spread(game, made.spread()))
 
     def turn(self, state: str) -> None:
         """Run, pause or be finished, and say so."""
