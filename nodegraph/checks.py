@@ -223,6 +223,8 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
             text = f"{type(call.node).__name__} has a batch of 1, so nothing to average over"
             cure = "use a larger batch, or InstanceNorm2d, LayerNorm or GroupNorm"
             yield error(place, text, cure)
+        if (told := call.node.caution()) and call.owner == name:
+            yield warning(place, *told)
         for port, declared in call.node.inputs.items():
             for ref in refs(call.inputs.get(port, ())):
                 if declared.logits and (end := squashing(body, ref)):

@@ -256,6 +256,10 @@ class Node:
         """Multiplications of one forward pass, where they dominate; `out` is the first output."""
         return 0
 
+    def caution(self) -> tuple[str, str] | None:
+        """What torch takes without complaint but is rarely meant, and the cure."""
+        return None
+
     # What follows from it -----------------------------------------------------------------------
 
     def bind(self, inputs: Mapping[str, Any]) -> Axes:
@@ -385,6 +389,7 @@ class Metric(Node):
     category = "metrics"
     stops_gradient = True
     total: ClassVar[bool] = False
+    low_is_good: ClassVar[bool] = False
 
 
 class Optimiser(Node):

@@ -140,6 +140,14 @@ class ConvTranspose2d(Initialised, Node):
                 f"not {self.output_padding}"
             )
 
+    def caution(self) -> tuple[str, str] | None:
+        if self.stride == 1 or self.kernel % self.stride == 0:
+            return None
+        text = f"kernel {self.kernel} is no multiple of stride {self.stride}: some pixels are "
+        text += "written to more often than others, which shows as a checkerboard"
+        near = -(-self.kernel // self.stride) * self.stride
+        return text, f"make the kernel {near}, or enlarge the image and use Conv2d"
+
     def sizes(self, at: Axes) -> dict[str, int]:
         more = self.kernel + self.output_padding - 2 * self.padding
         high, wide = ((length - 1) * self.stride + more for length in (at.H, at.W))

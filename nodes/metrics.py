@@ -86,6 +86,7 @@ class MeanAbsoluteError(Metric):
     """
 
     aliases = ("MAE", "error", "средняя ошибка")
+    low_is_good = True
     x = Input("...")
     target = Input("...")
     value = Output("", kind="scalar")
@@ -101,6 +102,7 @@ class Value(Metric):
     """
 
     aliases = ("watch", "scalar", "validation loss", "значение")
+    low_is_good = True
     x = Input("...")
     value = Output("", kind="scalar")
 

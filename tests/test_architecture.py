@@ -59,7 +59,8 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         ("nodegraph.nodes",),
     ),
     (
-        r"nodegraph/worker/(__init__|frames|client|server)\.py",  # an analysis needs no torch
+        # what the window needs, and an analysis
+        r"nodegraph/worker/(__init__|frames|outbox|process|client|run|server)\.py",
         (*STDLIB, *LIGHT, "nodegraph.compiler", "nodegraph.worker", "numpy"),
         (),
     ),

@@ -32,9 +32,17 @@ def load_source(text: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    module.__dict__["TEXT"] = text
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def forget(module: ModuleType) -> None:
+    """Let go of a generated module that is not used any more: each knob turned makes one."""
+    if sys.modules.get(module.__name__) is module:
+        del sys.modules[module.__name__]
+        Path(str(module.__file__)).unlink(missing_ok=True)
 
 
 @cache

@@ -22,7 +22,6 @@ from torch import Tensor
 from ..graph import GraphError
 
 TENSOR = "tensor"  # {"tensor": key} in the JSON stands for a tensor in the other file
-KEPT = 3  # of the checkpoints within a stage, the newest
 FILES = ("weights.safetensors", "state.safetensors", "state.json")
 
 
@@ -88,14 +87,19 @@ def save(folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any]) 
     partial.mkdir()
     tensors: dict[str, Tensor] = {}
     document = json.dumps(pack(state, tensors))
-    safetensors.torch.save_file(
-        {k: v.detach().contiguous().clone() for k, v in weights.items()}, partial / FILES[0]
-    )
-    safetensors.torch.save_file(tensors, partial / FILES[1])
-    (partial / FILES[2]).write_text(document, encoding="utf-8")
-    for path in partial.iterdir():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+    copies = {k: v.detach().contiguous().clone() for k, v in weights.items()}
+    try:
+        safetensors.torch.save_file(copies, partial / FILES[0])
+        safetensors.torch.save_file(tensors, partial / FILES[1])
+        (partial / FILES[2]).write_text(document, encoding="utf-8")
+        for path in partial.iterdir():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, safetensors.SafetensorError):  # which is what a full disk gives
+            raise OSError(f"{folder} can't be written: {error}") from error
+        raise
     if folder.exists():  # moved away first: a folder with less than all files is never seen
         os.replace(folder, old := partial.with_suffix(".old"))
         os.replace(partial, folder)
@@ -103,12 +107,6 @@ def save(folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any]) 
     else:
         os.replace(partial, folder)
     return folder
-
-
-def prune(run: Path, stage: int) -> None:
-    """Keep of a stage's checkpoints the first, which ends the stage before, and the newest few."""
-    for folder in [p for p in found(run) if p.name.startswith(f"{stage:02d}-")][1:-KEPT]:
-        shutil.rmtree(folder)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,15 +11,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import files, runs
 from ..checks import check_chosen, settled
 from ..compiler.text import Where, nowhere
 from ..graph import Graph, GraphError, choose
 from ..library import standard
+from ..runs import branch
 from . import checkpoint
 from .trainer import Options, Trainer
 
-GRAPH, ABOUT = "graph.yaml", "run.json"
+__all__ = ["branch", "checked", "folder_for", "graph_at", "restore", "resume", "start"]
 
 
 def checked(graph: Graph, preset: str, settings: Mapping[str, Any] | None) -> Graph:
@@ -60,8 +61,8 @@ def start(
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
-            (partial / GRAPH).write_text(text or files.dumps(graph), encoding="utf-8")
-            (partial / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+            (partial / runs.GRAPH).write_text(text or files.dumps(graph), encoding="utf-8")
+            (partial / runs.ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
             shutil.copyfile(str(trainer.module.__file__), partial / "network.py")
             trainer.run = partial
             trainer.save()
@@ -74,24 +75,53 @@ def start(
     return trainer
 
 
-def resume(run: Path, **changes: Any) -> Trainer:
-    """A trainer where the newest checkpoint of a run stands; `changes` replace its options.
+def graph_at(run: Path, number: int) -> Graph:
+    """The graph of a run after a change, ready to train; 0: that of the beginning."""
+    text, preset, settings = runs.graph_text(run, number)
+    name = f"{run / runs.GRAPHS}/{number:04d}.yaml" if number else str(run / runs.GRAPH)
+    return checked(files.parse(text, name).graph, preset, settings)
 
+
+def resume(run: Path, at: str = "", **changes: Any) -> Trainer:
+    """A trainer where a checkpoint of a run stands; `changes` replace its options.
+
+    Without a name it is the newest, and what was changed after it is changed again where it was;
+    with one, what came after it goes as soon as training goes on.
     Raises GraphError when `run` is no run's folder.
     """
+    about = runs.about(run)
     try:
-        about = json.loads((run / ABOUT).read_text(encoding="utf-8"))
         options = replace(Options(**about["options"]), **changes)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except TypeError as error:
         raise GraphError(f"{run} is no folder of a run: {error}") from error
-    graph = checked(files.load(run / GRAPH), about["preset"], about["settings"])
-    weights, state = checkpoint.load(checkpoint.latest(run))
+    folder = run / "checkpoints" / runs.Checkpoint.parse(at).name if at else checkpoint.latest(run)
+    weights, state = checkpoint.load(folder)
     first = int(os.environ.get("RANK", "0")) == 0
-    trainer = Trainer(graph, options, run if first else None)
+    trainer = Trainer(graph_at(run, state.get("graph", 0)), options, run if first else None)
     trainer.load_state(weights, state)
-    if first:
-        trim(run / "metrics.jsonl", state["log"])
+    if first and at:
+        trainer.returned = True
+    elif first:
+        trim(run / runs.METRICS, state["log"])
+        trainer.ahead = [
+            (edit, None if edit.update else graph_at(run, edit.graph))
+            for edit in runs.edits(run)[trainer.edits :]
+        ]
+        for _ in trainer.catch_up():
+            pass
     return trainer
+
+
+def restore(trainer: Trainer, name: str) -> None:
+    """Go back to a checkpoint of the run that a trainer trains, with the graph that it had.
+
+    Raises GraphError when there is none of that name; then nothing has changed.
+    """
+    if trainer.run is None:
+        raise GraphError("this run has no folder, so there is nothing to go back to")
+    folder = trainer.run / "checkpoints" / runs.Checkpoint.parse(name).name
+    weights, state = checkpoint.load(folder)
+    trainer.restore(graph_at(trainer.run, state.get("graph", 0)), weights, state)
 
 
 def trim(log: Path, size: int) -> None:

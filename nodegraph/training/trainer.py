@@ -10,7 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,15 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import runs
 from ..body import Body
-from ..compiler.build import compile_slice, resolved, training_module
+from ..compiler.build import resolved, training_module
 from ..compiler.runtime import NotFinite, Stage
-from ..compiler.text import Where, nowhere
-from ..graph import Graph, GraphError, refs
+from ..compiler.text import Where, flat, nowhere
+from ..graph import Graph, GraphError
 from ..library import Library, standard
-from ..node import Optimiser, Source
-from . import checkpoint
+from . import change, checkpoint, record
 from .device import Device
+from .faults import explain, out_of_memory
+from .moment import Moment
 
 LOG_EVERY = 0.1  # seconds between lines of losses in the log
 
@@ -99,7 +101,21 @@ class Finished:
     state: Mapping[str, Tensor]
 
 
-Event = Started | Stepped | Watched | Saved | Finished
+@dataclass(frozen=True)
+class Applied:
+    """The graph was changed. `kept` of `of` layers with weights live on; `fresh` ones begin anew,
+    and so do the sources and updates in `restarted`; `lost` are those that the old graph had."""
+
+    kept: int
+    of: int
+    fresh: tuple[str, ...]
+    lost: tuple[str, ...]
+    restarted: tuple[str, ...]
+    what: tuple[str, ...]  # the changes in words
+    saved: Saved | None = None  # the checkpoint before it
+
+
+Event = Started | Stepped | Watched | Saved | Finished | Applied
 
 
 @dataclass
@@ -111,6 +127,7 @@ class Trainer:
     run: Path | None = None
     library: Library = field(default_factory=standard)
     where: Where = nowhere
+    careful: bool = False  # a step that fails is undone, at the price of a copy of what it moves
 
     def __post_init__(self) -> None:
         if not self.graph.train:
@@ -119,27 +136,42 @@ class Trainer:
         self.device = Device.choose(self.options.device)
         self.module: ModuleType = training_module(self.graph, self.body, where=self.where)
         torch.manual_seed(self.options.seed)
-        self.net: nn.Module = self.module.Network().to(self.device.name)
+        self.net: nn.Module = self.network(self.module)
         self.sources: dict[str, Any] = self.module.make_sources()
         for name, source in self.sources.items():
-            try:
-                source.start(
-                    name, self.options.seed, self.device.name, self.device.rank, self.device.world
-                )
-            except (OSError, ValueError, ImportError) as error:
-                raise GraphError(f"{name}: {error}") from error
-        if self.options.channels_last:
-            for part in self.net.modules():
-                if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
-                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device.spread(self.net)
-        if self.options.compile:
-            for part in self.net.children():
-                part.compile()
+            self.start_source(name, source)
         self.index, self.done = 0, 0  # the stage, and how many of its steps are done
+        self.edition = 0  # how many changes led to this graph
+        self.edits = 0  # how many lines `edits.jsonl` has at this moment
+        self.ahead: list[tuple[runs.Edit, Graph | None]] = []  # to be done again
+        self.returned = False  # to an earlier moment: what came after it goes when it goes on
+        self.log_size = 0  # of the log at that moment
         self.due = False  # whether this step's evaluation is still to be done
         self.stage: Stage | None = None
+        self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
+        self.moment: Moment | None = None
         self.logged = 0.0
+
+    def network(self, module: ModuleType) -> nn.Module:
+        """The network of a generated module, as the options say, where it trains."""
+        net: nn.Module = module.Network().to(self.device.name)
+        if self.options.channels_last:
+            for part in net.modules():
+                if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)):
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device.spread(net)
+        if self.options.compile:
+            for part in net.children():
+                part.compile()
+        return net
+
+    def start_source(self, name: str, source: Any) -> None:
+        """Have a source load its data. Raises GraphError when it can't."""
+        place = self.device
+        try:
+            source.start(name, self.options.seed, place.name, place.rank, place.world)
+        except (OSError, ValueError, ImportError) as error:
+            raise GraphError(f"{name}: {error}") from error
 
     # State ----------------------------------------------------------------------------------------
 
@@ -152,6 +184,8 @@ class Trainer:
             "step": self.done,
             "due": self.due,
             "log": self.log.stat().st_size if self.log and self.log.exists() else 0,
+            "graph": self.edition,
+            "edits": self.edits,
             "optimisers": {name: o.state_dict() for name, o in optimisers.items()},
             "sources": {name: s.state() for name, s in self.sources.items()},
             "random": checkpoint.random_state(),
@@ -162,6 +196,8 @@ class Trainer:
         try:
             self.net.load_state_dict(dict(weights))
             self.index, self.done, self.due = state["stage"], state["step"], state["due"]
+            self.edition, self.edits = state.get("graph", 0), state.get("edits", 0)
+            self.log_size = state["log"]
             self.stage = None
             if self.done:  # else the loop enters it, from the state as it was saved
                 for name, optimiser in self.enter().optimisers.items():
@@ -176,20 +212,77 @@ class Trainer:
     def save(self) -> Saved:
         """Write a checkpoint of this moment into the run's folder, and drop old ones."""
         assert self.run is not None
-        name = f"{self.index:02d}-{self.done:08d}"
+        if self.returned:
+            self.go_on()
+        name = runs.Checkpoint(self.index, self.done, self.edition).name
         path = checkpoint.save(self.run / "checkpoints" / name, self.net.state_dict(), self.state())
-        checkpoint.prune(self.run, self.index)
+        record.prune(self.run)
         return Saved(path, self.done)
+
+    def go_on(self) -> None:
+        """Go on from an earlier moment: what came after it goes."""
+        size = self.log_size if self.returned else None
+        self.returned = False
+        self.ahead.clear()
+        if self.run:
+            here = runs.Checkpoint(self.index, self.done, self.edition)
+            record.forget_after(self.run, here, self.edits, size)
+
+    def apply(
+        self, graph: Graph, text: str = "", preset: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> Applied:  # fmt: skip
+        """Go on with another graph, whose preset is chosen: a weight turned, a layer put in.
+
+        Layers, optimisers and sources whose names and shapes are the same go on where they stand;
+        the same graph changes nothing. A change of structure is preceded by a checkpoint; `text`,
+        `preset` and `settings` are what the run's folder keeps of it.
+        Raises GraphError, and then nothing has changed.
+        """
+        if self.returned or self.ahead:
+            self.go_on()
+        return change.apply(self, graph, text, preset, settings or {})
+
+    def catch_up(self) -> Iterator[Event]:
+        """Do again what was done at this moment when the run was here before."""
+        while self.ahead and (self.ahead[0][0].index, self.ahead[0][0].step) == (
+            self.index, self.done
+        ):  # fmt: skip
+            edit, graph = self.ahead.pop(0)
+            if graph is None:
+                yield self.only(edit.update, again=True)
+            else:
+                yield change.apply(self, graph, "", "", {}, again=True)
+
+    def restore(
+        self, graph: Graph, weights: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> None:
+        """Go back to a checkpoint, whose graph is given. What came after it stays on disk until
+        training goes on. Raises GraphError for one of another run; then nothing has changed."""
+        random = checkpoint.random_state()
+        try:
+            new = change.rebuild(self, graph, self.edition)
+            shapes = ({k: v.shape for k, v in w.items()} for w in (new.net.state_dict(), weights))
+            if next(shapes) != next(shapes):
+                raise GraphError("the checkpoint is of another graph")
+        finally:
+            checkpoint.set_random_state(random)
+        new.put(self)
+        self.load_state(weights, state)
+        self.settle()
+        self.ahead.clear()
+        self.returned = True
 
     @property
     def log(self) -> Path | None:
         """The file of the run's reports, a line of JSON each."""
-        return self.run / "metrics.jsonl" if self.run else None
+        return self.run / runs.METRICS if self.run else None
 
-    def report(self, values: Mapping[str, Any]) -> None:
+    def report(self, kind: str, values: Mapping[str, Any]) -> None:
         """A line in the log; the file is closed after each, so that a kill loses none."""
         if self.log and self.stage:
-            row = {**values, "index": self.index, "stage": self.stage.name, "step": self.done}
+            place = {"index": self.index, "stage": self.stage.name, "step": self.done}
+            row = {**values, **place, "kind": kind}
             with open(self.log, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
@@ -201,7 +294,16 @@ class Trainer:
         with self.precision():
             self.stage = stage = self.module.STAGES[self.index](self.net, self.sources)
             stage.begin()
+        self.settle()
         return stage
+
+    def settle(self) -> None:
+        """Make what follows from the stage at hand anew."""
+        self.alone.clear()
+        self.moment = None
+        if self.careful and self.stage:
+            run = tuple(map(str, self.graph.train[self.index].run))
+            self.moment = Moment(self.net, self.stage, run)
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """bfloat16 where torch finds it safe, if asked for."""
@@ -209,40 +311,55 @@ class Trainer:
             return contextlib.nullcontext()
         return torch.autocast(torch.device(self.device.name).type, torch.bfloat16)
 
+    @property
+    def finished(self) -> bool:
+        """Whether all stages are done."""
+        return self.index >= len(self.module.STAGES)
+
+    def started(self) -> Started:
+        """What is trained, where."""
+        stages = tuple((s.name, s.steps) for s in self.module.STAGES)
+        count = sum(p.numel() for p in self.net.parameters())
+        return Started(self.device.label, count, stages, self.run)
+
     def events(self) -> Iterator[Event]:
         """Train to the end, from wherever the state stands."""
         begun = time.monotonic()
-        stages = tuple((s.name, s.steps) for s in self.module.STAGES)
-        count = sum(p.numel() for p in self.net.parameters())
-        yield Started(self.device.label, count, stages, self.run)
-        while self.index < len(self.module.STAGES):
-            if self.stage is None:
-                self.enter()
-            yield from self.stage_events()
+        yield self.started()
+        while not self.finished:
+            yield from self.advance()
+        yield Finished(time.monotonic() - begun, self.net.state_dict())
+
+    def advance(self) -> Iterator[Event]:
+        """One step, and what is due after it: an evaluation, a checkpoint, the end of the stage.
+
+        After a stop between a step and its evaluation it is the evaluation alone.
+        """
+        if self.returned:
+            self.go_on()
+        yield from self.catch_up()
+        stage = self.stage or self.enter()
+        if not self.due and self.done < stage.steps:
+            losses = self.step()
+            self.report_losses(losses)
+            yield Stepped(stage.name, self.done, stage.steps, losses)
+        if self.due:
+            with self.precision():
+                found = stage.evaluate(self.sources, self.done - 1)
+            self.due = False
+            metrics = {k: v.tolist() for k, v in found.items()}
+            self.report("metric", metrics)
+            yield Watched(stage.name, self.done, metrics)
+        if self.done >= stage.steps:
             self.index, self.done, self.stage = self.index + 1, 0, None
             if self.run:
                 yield self.save()
-        yield Finished(time.monotonic() - begun, self.net.state_dict())
+        elif self.run and self.done % self.every(stage) == 0:
+            yield self.save()
 
-    def stage_events(self) -> Iterator[Event]:
-        """The rest of the present stage."""
-        stage = self.stage
-        assert stage is not None
-        every = self.options.checkpoint_every or max(1, stage.steps // 10)
-        while self.due or self.done < stage.steps:
-            if not self.due:  # it is after a stop between a step and its evaluation
-                losses = self.step()
-                self.report_losses(losses)
-                yield Stepped(stage.name, self.done, stage.steps, losses)
-            if self.due:
-                with self.precision():
-                    found = stage.evaluate(self.sources, self.done - 1)
-                self.due = False
-                metrics = {k: v.tolist() for k, v in found.items()}
-                self.report(metrics)
-                yield Watched(stage.name, self.done, metrics)
-            if self.run and self.done % every == 0 and self.done < stage.steps:
-                yield self.save()
+    def every(self, stage: Stage) -> int:
+        """How many steps lie between two checkpoints."""
+        return self.options.checkpoint_every or max(1, stage.steps // 10)
 
     def report_losses(self, losses: Mapping[str, Tensor]) -> None:
         """A line in the log at the ends of the stage, before an evaluation, and now and then."""
@@ -251,78 +368,68 @@ class Trainer:
         now = time.monotonic()
         if self.due or self.done in (1, self.stage.steps) or now - self.logged >= LOG_EVERY:
             self.logged = now
-            self.report({k: v.item() for k, v in losses.items()})
+            self.report("loss", {k: v.item() for k, v in losses.items()})
 
     def step(self) -> Mapping[str, Tensor]:
         """One step of the present stage. Raises GraphError that names the node at fault."""
         assert self.stage is not None
-        self.before = {name: source.state() for name, source in self.sources.items()}
-        try:
-            with self.precision():
-                losses = self.stage.step(self.done)
-        except NotFinite as error:
-            raise GraphError(self.explain(error)) from error
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            text = str(error).lower()
-            if "out of memory" not in text and "can't allocate memory" not in text:
-                raise
-            raise GraphError(self.out_of_memory(str(error))) from error
+        losses = self.attempt(self.stage)
         self.done += 1
         last = self.done == self.stage.steps
         self.due = bool(self.stage.watched) and (last or self.done % self.stage.watch_every == 0)
         return losses
 
-    # When it stops --------------------------------------------------------------------------------
-
-    def explain(self, error: NotFinite) -> str:
-        """Which node gave the first value that is not finite, found by doing the step again."""
-        update = self.body.calls[error.update]
-
-        def cure(look: str) -> str:
-            """In the first step nothing has grown, unless the optimiser tries several points."""
-            slower = "lower the learning rate"
-            if self.done:
-                return slower
-            assert isinstance(update.node, Optimiser)
-            return f"{look}, or {slower}" if update.node.closure else look
-
-        for name, weight in self.net.named_parameters():
-            if not torch.isfinite(weight).all():
-                look = cure("look at its initial values")
-                return f"{error}: the weight {name} is not finite; {look}"
-        losses = [str(r) for r in refs(update.inputs["loss"])]
-        draws: dict[str, Tensor] = {}
-        for name, source in self.sources.items():
-            source.load_state(self.before[name])
-        for name, call in self.body.calls.items():
-            if not isinstance(call.node, Source):
-                continue
-            source, ports = self.sources[call.owner], list(call.outputs)
-            for port, value in zip(ports, source.draw(), strict=True):
-                if not torch.isfinite(value).all():
-                    return f"{error}: the source {name}.{port} gave a value that is not finite"
-                draws[f"{name}.{port}"] = value
+    def attempt(self, stage: Stage) -> Mapping[str, Tensor]:
+        """The updates of a stage, once. Raises GraphError; who is `careful` is then where it was
+        before."""
+        self.before = {name: source.state() for name, source in self.sources.items()}
+        if self.moment is None:
+            return self.updates(stage)
+        self.moment.take(self.sources)
         try:
-            module = compile_slice(
-                self.graph, list(draws), losses, self.library, probe=True
-            ).to(self.device.name)  # fmt: skip
-            module.load_state_dict(self.net.state_dict(), strict=False)
-            with torch.no_grad():
-                module(*draws.values())
-        except NotFinite as found:
-            look = cure("look at what it is given and at its parameters")
-            return f"{error}: the first bad value comes from {found.update}; {look}"
-        look = cure("look for a root, a logarithm or a division at 0")
-        return f"{error}: every value is finite, a gradient is not; {look}"
+            return self.updates(stage)
+        except BaseException:
+            self.moment.undo(self.sources)
+            raise
 
-    def out_of_memory(self, text: str) -> str:
-        """What was needed, and which batch might fit."""
-        needed = sum(c.activation_bytes() for c in self.body.calls.values())
-        batches = [
-            batch for c in self.body.calls.values()
-            if isinstance(c.node, Source) and (batch := getattr(c.node, "batch", 1)) > 1
-        ]  # fmt: skip
-        words = f"out of memory: the values of one step take {needed / 1e9:.3g} GB"
-        if batches:
-            words += f" at batch {max(batches)}; try --set batch={max(1, max(batches) // 2)}"
-        return f"{words} ({text.splitlines()[0]})"
+    def updates(self, stage: Stage) -> Mapping[str, Tensor]:
+        """The losses of a stage's step. Raises GraphError for what the graph is to blame for."""
+        try:
+            with self.precision():
+                return stage.step(self.done)
+        except NotFinite as error:
+            raise explain(self, error) from error
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            text = str(error).lower()
+            if "out of memory" not in text and "can't allocate memory" not in text:
+                raise
+            raise out_of_memory(self, str(error)) from error
+
+    def only(self, name: str, again: bool = False) -> Stepped:
+        """Run one update of the present stage and no other: it is no step, and none is counted.
+
+        Raises GraphError when the stage does not run it.
+        """
+        if (self.returned or self.ahead) and not again:
+            self.go_on()
+        if self.finished:
+            raise GraphError("all stages are done; go back to a checkpoint first")
+        stage = self.stage or self.enter()
+        if name not in stage.optimisers:
+            known = ", ".join(stage.optimisers)
+            raise GraphError(f"stage {stage.name} runs no update {name!r}; it runs: {known}")
+        if name not in self.alone:
+            part = replace(self.graph.train[self.index], run=(name,), watch=())
+            graph = self.graph.with_(train=(part,))
+            made = training_module(graph, self.body).STAGES[0](self.net, self.sources)
+            # It moves the same weights; the optimiser is the one that the stage has.
+            setattr(made, flat(name), stage.optimisers[name])
+            self.alone[name] = made
+        with torch.no_grad():
+            self.alone[name].prepare()
+        losses = self.attempt(self.alone[name])
+        self.edits += 1
+        if self.run and not again:
+            record.note(self.run, runs.Edit(self.index, self.done, self.edition, update=name))
+        self.report("loss", {k: v.item() for k, v in losses.items()})
+        return Stepped(stage.name, self.done, stage.steps, losses)

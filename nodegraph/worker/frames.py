@@ -16,24 +16,60 @@ LIMIT = 64 << 20  # bytes of a header, and of all payloads of a frame together
 MAX_PAYLOADS = 1000
 
 # What each message must and may hold, beside `do` and `bytes`: name to type; a `?` may be missing.
+NUMBER = (int, float)
 MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
-    # to the worker
+    # to a worker
     "analyse": {"id": int, "graph": str, "preset?": str, "key?": str},
     "ping": {"id": int},
     "stop": {},
-    # from the worker
+    # to one that trains: `train` comes first, and makes it one
+    "train": {
+        "id": int, "graph?": str, "preset?": str, "settings?": dict, "options?": dict,
+        "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool,
+    },
+    "play": {},
+    "pause": {},
+    "step": {"count?": int},
+    "update": {"name": str},
+    "speed": {"limit": NUMBER},  # steps per second; 0: as fast as it goes
+    "apply": {"id": int, "graph": str, "preset?": str, "settings?": dict},
+    "restore": {"id": int, "checkpoint": str},
+    "save": {},
+    "look": {"views": list, "peeks": list, "every": NUMBER, "probes?": bool},
+    # from one that trains
+    "started": {
+        "id": int, "device": str, "parameters": int, "stages": list, "run": str, "stage": str,
+        "index": int, "step": int, "graph?": str, "preset?": str, "settings?": dict,
+    },
+    "status": {
+        "state": str, "stage": str, "index": int, "step": int, "steps": int, "rate": NUMBER,
+    },
+    "metrics": {"rows": list},
+    "saved": {"checkpoint": str, "index": int, "step": int},
+    "applied": {
+        "id": int, "kept": int, "of": int, "lost": list, "fresh": list, "restarted": list,
+        "what": list, "index": int, "step": int, "seconds": NUMBER,
+    },
+    "restored": {
+        "id": int, "checkpoint": str, "graph": str, "preset": str, "settings": dict,
+        "index": int, "step": int,
+    },
+    "previews": {"index": int, "step": int, "views": list},
+    "warning": {"code": str, "node": str, "text": str, "index": int, "step": int},
+    "finished": {"seconds": NUMBER},
+    # from a worker
     "pong": {"id": int},
     "analysis": {
         "id": int, "key": str, "shapes": dict, "problems": list, "costs": dict,
         "source": dict,
-        "seconds": (int, float),
+        "seconds": NUMBER,
     },
     "failed": {"id": int, "text": str, "key?": str},
 }  # fmt: skip
 
 WORDS = {
     int: "a whole number", str: "a text", dict: "a mapping", list: "a list",
-    (int, float): "a number",
+    NUMBER: "a number", bool: "true or false",
 }  # fmt: skip
 
 
@@ -119,7 +155,7 @@ def checked(header: dict[str, Any]) -> dict[str, Any]:
         if key not in header:
             if key == name:
                 raise ProtocolError(f"{do}: {key} is missing")
-        elif not isinstance(header[key], kind) or isinstance(header[key], bool):
+        elif not isinstance(header[key], kind) or isinstance(header[key], bool) != (kind is bool):
             expected = WORDS[kind]
             raise ProtocolError(f"{do}: {key} is {header[key]!r:.60}, not {expected}")
     return header

@@ -1,7 +1,8 @@
 """`nodegraph worker`: answers the messages on its standard input, on its standard output.
 
 It analyses graphs: shapes, problems and costs after each edit. Of several questions about one graph
-only the last is answered. Whatever prints goes to standard error; the channel carries frames alone.
+only the last is answered. The message `train` makes it a worker that trains (`trainee`), to its
+end. Whatever prints goes to standard error; the channel carries frames alone.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from ..problem import Problem
 from ..scope import Scope
 from . import frames
 from .frames import Frame, ProtocolError
+from .outbox import Outbox
 
 LAST = 3.0  # seconds that a piece of work may go on after the editor has gone
+LAST_STEP = 60.0  # the same for a step of training and its checkpoint
 MEMO = 50_000  # entries of inferred calls to keep
 
 Answer = dict[str, Any]
@@ -57,6 +60,8 @@ class Server:
         self.library = library or standard()
         self.memos: dict[str, Memo] = {}
         self.inbox: queue.SimpleQueue[Frame | ProtocolError | None] = queue.SimpleQueue()
+        self.last = LAST
+        self.outbox: Outbox | None = None  # of a worker that trains
 
     def run(self) -> int:
         """Answer messages; the exit status."""
@@ -65,9 +70,12 @@ class Server:
             batch = [self.inbox.get()]
             while not self.inbox.empty():
                 batch.append(self.inbox.get())
-            for item in latest(batch):
+            items = latest(batch)
+            for item in items:
                 if item is None or (isinstance(item, Frame) and item.header["do"] == "stop"):
                     return 0
+                if isinstance(item, Frame) and item.header["do"] == "train":
+                    return self._train([item, *items])
                 try:
                     if isinstance(item, ProtocolError):
                         frames.write(self.sink, {"do": "failed", "id": 0, "text": str(item)})
@@ -81,14 +89,26 @@ class Server:
         """Put what comes into the inbox; see to it that nothing outlives the editor."""
         try:
             while (frame := frames.read(self.source)) is not None:
-                self.inbox.put(frame)
+                if self.outbox and frame.header["do"] == "ping":  # a long step is no hang
+                    self.outbox.put({"do": "pong", "id": frame.header["id"]})
+                else:
+                    self.inbox.put(frame)
         except ProtocolError as wrong:
             self.inbox.put(wrong)
         except (OSError, ValueError):
             pass
         self.inbox.put(None)
-        time.sleep(LAST)
+        time.sleep(self.last)
         os._exit(1)
+
+    def _train(self, items: list[Frame | ProtocolError | None]) -> int:
+        """Be a worker that trains until told to stop; the exit status. `items` came already."""
+        self.last = LAST_STEP
+        self.outbox = Outbox(self.sink)
+        from .trainee import Trainee  # this loads torch
+
+        signal.signal(signal.SIGTERM, lambda *_: self.inbox.put(None))
+        return Trainee(self.inbox, self.outbox).run(items)
 
     def answer(self, message: Mapping[str, Any]) -> Answer:
         """The answer to one message."""

@@ -1,0 +1,231 @@
+"""What goes wrong in training without an error, told in plain words while it happens.
+
+Each rule looks at the last rows of losses, or at a few samples; it speaks at most once per window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..body import Body
+from ..checks import behind, owners
+from ..compiler.build import compile_slice
+from ..graph import Ref, Stage, refs
+from ..node import Source
+from . import checkpoint
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+WINDOW = 40  # rows of losses that are looked at
+AGAIN = 400  # rows after which the same may be said again
+WON = 0.1  # the loss of a judge that is hardly ever wrong
+RISE = 1.5  # how much a loss must rise over the window
+FIRST = 10  # rows that say how large a loss was at the beginning
+COLLAPSED = 0.02  # of the spread that samples had
+LOOKS = 3  # in a row that must see it
+SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning: what kind, at which node, and in words."""
+
+    code: str
+    node: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Game:
+    """Two updates against each other: the judge learns to tell what the player makes from others,
+    the player to be taken for one of these. `made` is what the player makes."""
+
+    judge: str
+    player: str
+    judge_losses: tuple[str, ...]
+    player_losses: tuple[str, ...]
+    made: Ref
+
+
+def losses_of(body: Body, update: str) -> tuple[str, ...]:
+    """The names of the losses that an update minimises."""
+    return tuple(map(str, refs(body.calls[update].inputs["loss"])))
+
+
+def games(body: Body, stage: Stage) -> list[Game]:
+    """The games of a stage: each update's loss depends on the weights that the other moves, and
+    what the player makes flows into the judge."""
+    found = []
+    updates = [n for n in dict.fromkeys(map(str, stage.run)) if n in body.calls]
+    moved = {u: set(owners(body, body.calls[u])) for u in updates}
+    below = {u: behind(body, body.calls[u].sources) for u in updates}
+    for judge in updates:
+        for player in updates:
+            if judge == player or moved[judge] & moved[player]:
+                continue
+            weights = {body.calls[n].owner for n in below[judge]}
+            against = {body.calls[n].owner for n in below[player]}
+            if not (moved[player] & weights and moved[judge] & against):
+                continue
+            made = next(_made(body, moved[player], moved[judge]), None)
+            if made is not None:
+                losses = losses_of(body, judge), losses_of(body, player)
+                found.append(Game(judge, player, losses[0], losses[1], made))
+    return found
+
+
+def _made(body: Body, players: set[str], judges: set[str]) -> Iterator[Ref]:
+    """What flows into a judge and depends on the player's weights."""
+    for call in body.calls.values():
+        if call.owner in judges:
+            for ref in call.sources:
+                if any(body.calls[n].owner in players for n in behind(body, [ref])):
+                    yield ref
+
+
+# Rules over losses: rows are the oldest first ----------------------------------------------------
+
+
+def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None:
+    """The judge is hardly ever wrong, and the player falls behind."""
+    rows = rows[-WINDOW // 2 :]
+    judge, player = (
+        [sum(r[name] for name in names) for r in rows]
+        for names in (game.judge_losses, game.player_losses)
+    )
+    half = len(rows) // 2
+    if max(judge) < WON and fmean(player[half:]) > 1.05 * fmean(player[:half]):
+        text = (
+            f"{game.judge} has won: its loss stays near 0 while that of {game.player} rises, so "
+            f"{game.player} learns nothing from it; lower the learning rate of {game.judge}, or "
+            f"run {game.player} more often"
+        )
+        return Warned("judge_wins", game.judge, text)
+    return None
+
+
+def rate_too_high(
+    update: str, loss: str, rows: Sequence[Mapping[str, float]], first: float
+) -> Warned | None:
+    """A loss rises from quarter to quarter of the window, back to where it began."""
+    size = len(rows) // 4
+    means = [fmean(r[loss] for r in rows[i * size : (i + 1) * size]) for i in range(4)]
+    rises = all(a < b for a, b in zip(means, means[1:], strict=False))
+    if rises and means[3] - means[0] > (RISE - 1) * abs(means[0]) and means[3] > first / 2:
+        text = (
+            f"{loss} rises, from {means[0]:.3g} to {means[3]:.3g}: the steps of {update} are too "
+            "long; lower its learning rate, go back to a checkpoint, and go on from there"
+        )
+        return Warned("rate_too_high", update, text)
+    return None
+
+
+def collapse(game: Game, spreads: Sequence[float]) -> Warned | None:
+    """All samples of the player are nearly the same, and were not always."""
+    recent = spreads[-LOOKS:]
+    if len(spreads) > LOOKS and max(recent) < COLLAPSED * max(spreads):
+        text = (
+            f"all samples of {game.made} are nearly the same: {game.player} has found one that "
+            f"{game.judge} takes, and makes nothing else; go back to a checkpoint and lower its "
+            "learning rate, or give the judge a view of the whole batch"
+        )
+        return Warned("collapse", game.made.node, text)
+    return None
+
+
+class Watch:
+    """The rules over one stage of a run. Each says the same at most once per `AGAIN` rows."""
+
+    def __init__(self, body: Body, stage: Stage) -> None:
+        self.games = games(body, stage)
+        self.rows: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+        self.first: list[Mapping[str, float]] = []
+        self.spreads: dict[Game, list[float]] = {game: [] for game in self.games}
+        self.count = 0
+        self.said: dict[tuple[str, str], int] = {}
+        playing = {name for g in self.games for name in (g.judge, g.player)}
+        # A loss behind a reversal of the gradient is meant to rise.
+        self.falling = [
+            (update, loss)
+            for update in dict.fromkeys(map(str, stage.run))
+            if update in body.calls and update not in playing
+            for loss in losses_of(body, update)
+            if not any(_adversarial(body, n) for n in behind(body, [Ref.parse(loss)]))
+        ]
+
+    def losses(self, values: Mapping[str, float]) -> list[Warned]:
+        """What the losses of one more step tell."""
+        self.count += 1
+        if self.rows and values.keys() != self.rows[-1].keys():
+            return []  # of one update alone
+        self.rows.append(values)
+        if len(self.first) < FIRST:
+            self.first.append(values)
+        if len(self.rows) < WINDOW:
+            return []
+        rows = [*self.rows]
+        found = [judge_wins(game, rows) for game in self.games]
+        for update, loss in self.falling:
+            first = fmean(r[loss] for r in self.first)
+            found.append(rate_too_high(update, loss, rows, first))
+        return self.new(found)
+
+    def spread(self, game: Game, value: float) -> list[Warned]:
+        """What the spread of some samples of a player tells."""
+        self.spreads[game].append(value)
+        return self.new([collapse(game, self.spreads[game])])
+
+    def new(self, found: Sequence[Warned | None]) -> list[Warned]:
+        """Those that were not said lately."""
+        fresh = []
+        for warned in filter(None, found):
+            key = (warned.code, warned.node)
+            if key not in self.said or self.count - self.said[key] >= AGAIN:
+                self.said[key] = self.count
+                fresh.append(warned)
+        return fresh
+
+
+def _adversarial(body: Body, name: str) -> bool:
+    leaves = body.calls[name].leaf_calls()
+    return any(leaf.node and leaf.node.category == "adversarial" for leaf in leaves)
+
+
+class Samples:
+    """Samples of what a player makes, from held-out sources: they change nothing of the run."""
+
+    def __init__(self, trainer: Trainer, game: Game) -> None:
+        self.trainer, body = trainer, trainer.body
+        names = behind(body, [game.made])
+        self.sources = [n for n in body.calls if n in names
+                        and isinstance(body.calls[n].node, Source)]  # fmt: skip
+        ports = [f"{n}.{p}" for n in self.sources for p in body.calls[n].outputs]
+        random = checkpoint.random_state()
+        try:
+            made = compile_slice(trainer.graph, ports, [str(game.made)], trainer.library)
+        finally:
+            checkpoint.set_random_state(random)
+        self.module = made.to(trainer.device.name).eval()
+
+    @torch.no_grad()
+    def spread(self) -> float:
+        """The standard deviation over samples, averaged over positions."""
+        trainer = self.trainer
+        random = checkpoint.random_state()
+        try:
+            self.module.load_state_dict(trainer.net.state_dict(), strict=False)
+            drawn = []
+            for name in self.sources:
+                source = trainer.sources[trainer.body.calls[name].owner]
+                size = source.held_out_size()
+                drawn += source.held_out(0, SAMPLES if size is None else min(size, SAMPLES))
+            return float(self.module(*drawn).std(0, correction=0).mean())
+        finally:
+            checkpoint.set_random_state(random)

@@ -1,0 +1,328 @@
+"""A graph changed while it trains: what has not changed goes on, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+
+import nodegraph
+from nodegraph import files, runs
+from nodegraph.changes import changes
+from nodegraph.graph import Graph, GraphError, Ref
+from nodegraph.training.run import checked, graph_at, restore, resume, start
+from nodegraph.training.trainer import Options, Stepped, Trainer
+
+torch.set_num_threads(1)
+
+SMALL: dict[str, dict[str, Any]] = {
+    "lenet": {"steps": 12},
+    "dcgan": {"steps": 6, "batch": 16},
+    "dann": {"steps": 6, "count": 200},
+    "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 2, "steps": 6},
+    "gmmn_ae": {"batch": 50, "count": 200, "ae_steps": 3, "steps": 3},
+}
+
+
+def named(name: str, **settings: Any) -> Graph:
+    """A prebuilt graph, small, ready to train."""
+    graph = nodegraph.load(ROOT / "graphs" / f"{name}.yaml")
+    return checked(graph, "", SMALL[name] | settings)
+
+
+def begun(graph: Graph, run: Path | None = None, seed: int = 3, every: int = 0) -> Trainer:
+    """A run of a graph at its beginning."""
+    return start(graph, run=run, options=Options(seed, "cpu", checkpoint_every=every))
+
+
+def steps(made: Trainer, count: int) -> Trainer:
+    """Train on for some steps."""
+    while count and not made.finished:
+        count -= sum(isinstance(e, Stepped) for e in made.advance())
+    return made
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    """Whether two runs have the same weights, bit for bit."""
+    one, two = a.net.state_dict(), b.net.state_dict()
+    return list(one) == list(two) and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def reworded(graph: Graph, word: object) -> Graph:
+    """The same graph whose groups say something else of themselves, so their classes are new."""
+    groups = {n: g.with_(meta={"about": f"Word {word}."}) for n, g in graph.groups.items()}
+    return graph.with_(groups=groups)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("anew", [False, True])
+def test_applying_the_same_graph_changes_nothing(name: str, anew: bool) -> None:
+    graph = named(name)
+    whole = steps(begun(graph), 99)
+    part = begun(graph)
+    for turn, count in enumerate((1, 2, 1)):
+        net = steps(part, count).net
+        told = part.apply(reworded(graph, turn) if anew else graph)
+        assert told.kept == told.of > 0 and told.lost == told.fresh == told.restarted == ()
+        assert (net is not part.net) == (anew and bool(graph.groups))
+    assert same(whole, steps(part, 99))
+    assert not same(whole, steps(begun(graph, seed=4), 99))
+
+
+def test_a_turned_knob_is_as_if_the_graph_had_been_so_from_there_on() -> None:
+    ours = steps(begun(named("dann")), 3)
+    theirs = steps(begun(named("dann")), 3)
+    assert ours.apply(named("dann", gamma=5)).what == ("strength: gamma 10 → 5",)
+    kept = theirs.stage.optimisers["adapt"].state_dict()  # type: ignore[union-attr]
+    other = begun(named("dann", gamma=5))
+    other.net.load_state_dict(theirs.net.state_dict())
+    other.done = 3
+    other.enter().optimisers["adapt"].load_state_dict(kept)
+    for name, source in other.sources.items():
+        source.load_state(theirs.sources[name].state())
+    torch.manual_seed(0), steps(ours, 3)
+    torch.manual_seed(0), steps(other, 3)
+    assert same(ours, other)
+    assert not same(ours, steps(theirs, 3))
+
+
+def test_a_learning_rate_that_is_a_number_is_taken_over() -> None:
+    made = steps(begun(named("dcgan")), 2)
+    told = made.apply(named("dcgan", lr=0.25))
+    assert sorted(told.what) == ["d_step: lr 0.0005 → 0.25", "g_step: lr 0.0005 → 0.25"]
+    optimisers = made.stage.optimisers  # type: ignore[union-attr]
+    assert [o.param_groups[0]["lr"] for o in optimisers.values()] == [0.25, 0.25]
+    assert all(o.state for o in optimisers.values()) and told.restarted == ()
+
+
+def test_what_is_put_in_begins_anew_and_all_else_goes_on() -> None:
+    graph = named("lenet")
+    made = steps(begun(graph), 4)
+    before = {k: v.clone() for k, v in made.net.state_dict().items()}
+    random = made.state()["random"]["torch"]
+    from nodegraph.graph import Entry
+
+    nodes = {**graph.nodes, "more": Entry("Linear", {"features": 64})}
+    links = {**graph.links}
+    hidden = next(n for n in graph.nodes if n == "hidden")
+    links[Ref("more", "x")] = Ref(hidden)
+    user = next(to for to, source in graph.links.items() if source == Ref(hidden))
+    links[user] = Ref("more")
+    optimiser = next(n for n, e in graph.nodes.items() if "over" in e.params)
+    over = (*graph.nodes[optimiser].params["over"], "more")
+    entry = graph.nodes[optimiser]
+    nodes[optimiser] = replace(entry, params={**entry.params, "over": over})
+    told = made.apply(checked(graph.with_(nodes=nodes, links=links), "", None))
+    assert told.fresh == ("more",) and told.lost == () and told.kept == told.of - 1
+    after = made.net.state_dict()
+    assert all(torch.equal(after[k], before[k]) for k in before)
+    assert torch.equal(made.state()["random"]["torch"], random)
+    state = made.stage.optimisers[optimiser].state  # type: ignore[union-attr]
+    names = {p: n for n, p in made.net.named_parameters()}
+    assert {names[p] for p in state} == {n for n in names.values() if not n.startswith("more.")}
+    steps(made, 2)
+    back = made.apply(graph)
+    assert back.lost == ("more",) and back.kept == back.of == told.of - 1
+
+
+def test_a_source_is_loaded_again_only_when_it_is_another() -> None:
+    made = steps(begun(named("dann")), 2)
+    there = dict(made.sources)
+    told = made.apply(named("dann", contrast=0.75))
+    assert told.restarted == ("target",)
+    assert made.sources["source"] is there["source"]
+    assert made.sources["target"] is not there["target"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda g: g.with_(train=(replace(g.train[0], steps=2),)), "2 steps .* 3 are done"),
+        (lambda g: g.with_(train=(replace(g.train[0], name="other"),)), "has none of that name"),
+        (lambda g: g.with_(train=()), "nothing to train"),
+        (lambda g: g.with_(nodes={n: e for n, e in g.nodes.items() if n != "digits"}), "digits"),
+    ],
+)
+def test_a_change_that_can_not_be_changes_nothing(change: Any, why: str) -> None:
+    graph = named("dann")
+    made, twin = steps(begun(graph), 3), steps(begun(graph), 3)
+    with pytest.raises(GraphError, match=why):
+        made.apply(change(graph))
+    assert made.graph == graph and made.edition == 0
+    assert same(steps(made, 3), steps(twin, 3))
+
+
+def test_one_update_alone_moves_its_weights_and_counts_no_step() -> None:
+    made = steps(begun(named("dcgan")), 2)
+    before = {k: v.clone() for k, v in made.net.named_parameters()}
+    state = made.stage.optimisers["d_step"].state_dict()["state"][0]["step"].clone()  # type: ignore[union-attr]
+    assert set(made.only("d_step").losses) == {"real_is_real", "fake_is_fake"}
+    moved = {
+        k.split(".")[0] for k, v in made.net.named_parameters() if not torch.equal(v, before[k])
+    }
+    assert moved == {"judge_real"} and made.done == 2
+    assert made.stage.optimisers["d_step"].state_dict()["state"][0]["step"] == state + 1  # type: ignore[union-attr]
+    with pytest.raises(GraphError, match="runs no update 'd_stop'; it runs: d_step, g_step"):
+        made.only("d_stop")
+
+
+# Run folders -------------------------------------------------------------------------------------
+
+
+def edited(run: Path | None) -> Trainer:
+    """A run of DCGAN with four interventions, 5 of 6 steps done."""
+    made = steps(begun(named("dcgan"), run, every=2), 2)
+    made.apply(named("dcgan", lr=0.01))
+    steps(made, 1).only("d_step")
+    other = renamed(named("dcgan", lr=0.01))
+    made.apply(other)
+    steps(made, 1)
+    made.apply(checked(other, "", {"lr": 0.001}))
+    return steps(made, 1)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 4])
+def test_a_run_with_edits_that_was_killed_goes_on_exactly(keep: int, tmp_path: Path) -> None:
+    whole = steps(edited(None), 9)
+    edited(tmp_path / "run")
+    import shutil
+
+    names = [c.name for c in runs.checkpoints(tmp_path / "run")]
+    assert names[:1] == ["00-00000000"] and len(names) == 4
+    for name in names[keep:]:
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / name)
+    torch.manual_seed(99)
+    again = resume(tmp_path / "run")
+    steps(again, 9)
+    assert same(again, whole)
+    assert (again.edition, again.edits) == (whole.edition, whole.edits) == (3, 4)
+
+
+def test_a_run_folder_tells_what_was_changed_when(tmp_path: Path) -> None:
+    edited(tmp_path / "run")
+    found = runs.read(tmp_path / "run")
+    assert [(e.index, e.step, e.graph, e.update) for e in found.edits] == [
+        (0, 2, 1, ""), (0, 3, 1, "d_step"), (0, 3, 2, ""), (0, 4, 3, "")
+    ]  # fmt: skip
+    assert found.edits[0].what == ("d_step: lr 0.0005 → 0.01", "g_step: lr 0.0005 → 0.01")
+    assert found.edits[0].checkpoint == ""
+    assert found.checkpoints[-1] == runs.Checkpoint(0, 4, 2)
+    assert (tmp_path / "run" / "graphs" / "0003.yaml").is_file()
+
+
+def test_going_back_brings_the_graph_and_drops_the_future_only_when_going_on(
+    tmp_path: Path,
+) -> None:
+    made = steps(begun(named("dcgan"), tmp_path / "run", every=2), 3)
+    made.apply(named("dcgan", lr=0.5))
+    steps(made, 2)
+    names = [c.name for c in runs.checkpoints(made.run)]  # type: ignore[arg-type]
+    assert names == ["00-00000000", "00-00000002", "00-00000004-0001"]
+    restore(made, "00-00000002")
+    assert made.graph == named("dcgan") and (made.done, made.edition) == (2, 0)
+    assert [c.name for c in runs.checkpoints(made.run)] == names  # type: ignore[arg-type]
+    restore(made, "00-00000004-0001")
+    assert made.graph.params["lr"] == 0.5
+    restore(made, "00-00000002")
+    assert same(steps(made, 9), steps(begun(named("dcgan")), 9))
+    names = [c.name for c in runs.checkpoints(made.run)]  # type: ignore[arg-type]
+    assert names == ["00-00000000", "00-00000002", "00-00000004", "01-00000000"]
+    assert runs.edits(made.run) == []  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match="no checkpoint that can be read"):
+        restore(made, "00-00000077")
+
+
+def test_a_branch_goes_on_as_the_run_did(tmp_path: Path) -> None:
+    whole = steps(edited(tmp_path / "run"), 9)
+    for checkpoint in runs.checkpoints(tmp_path / "run")[1:-1]:
+        folder = runs.branch(tmp_path / "run", checkpoint.name, tmp_path / checkpoint.name)
+        assert runs.read(folder).branched_from == {"run": "run", "checkpoint": checkpoint.name}
+        made = resume(folder)
+        assert made.graph == graph_at(tmp_path / "run", checkpoint.graph)
+        assert made.done == checkpoint.step and made.ahead == []
+    assert same(steps(made, 1), steps(begun(named("dcgan")), 0)) is False
+    with pytest.raises(GraphError, match="is there already"):
+        runs.branch(tmp_path / "run", "00-00000000", tmp_path / "run")
+    assert whole.finished
+
+
+def test_checkpoints_are_thinned_evenly_but_not_those_before_changes(tmp_path: Path) -> None:
+    graph = named("lenet", steps=200)
+    made = steps(begun(graph, tmp_path / "run", every=2), 31)
+    made.apply(renamed(graph))
+    steps(made, 130)
+    there = runs.checkpoints(tmp_path / "run")
+    assert runs.Checkpoint(0, 31, 0) in there and runs.Checkpoint(0, 0) in there
+    assert len(there) <= 24 + 2
+    places = [c.step for c in there]
+    gaps = [b - a for a, b in zip(places, places[1:])]
+    assert max(gaps) <= 4 * 161 / 24
+
+
+def renamed(graph: Graph) -> Graph:
+    """The graph with another kind of activation somewhere: a change of structure."""
+    text = files.dumps(graph).replace("type: ReLU", "type: Tanh", 1)
+    return checked(files.parse(text).graph, "", None)
+
+
+def test_a_log_is_read_on_and_noticed_when_it_went_back(tmp_path: Path) -> None:
+    made = steps(begun(named("lenet", steps=40), tmp_path / "run", every=10), 10)
+    log = runs.Log(tmp_path / "run")
+    first, whole = log.read()
+    assert first and whole
+    steps(made, 10)
+    more, whole = log.read()
+    assert more and not whole and log.read() == ([], False)
+    restore(made, "00-00000010")
+    made.apply(named("lenet", steps=40, lr=0.1))
+    steps(made, 12)
+    rows, whole = log.read()
+    assert whole and rows[: len(first)] == first
+
+
+def test_runs_are_listed_with_the_best_and_the_last_of_each_metric(tmp_path: Path) -> None:
+    steps(begun(named("lenet", steps=40), tmp_path / "one"), 40)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "file").write_text("x")
+    (found,) = runs.runs(tmp_path)
+    rows = [json.loads(r) for r in (tmp_path / "one" / "metrics.jsonl").read_text().splitlines()]
+    accuracy = [r["accuracy"] for r in rows if r["kind"] == "metric"]
+    loss = [r["loss"] for r in rows if r["kind"] == "metric"]
+    assert (found.metrics["accuracy"].best, found.metrics["accuracy"].last) == (
+        max(accuracy), accuracy[-1]
+    )  # fmt: skip
+    assert found.metrics["loss"].best == min(loss)
+    assert (found.name, found.index, found.step, found.seed) == ("one", 1, 0, 3)
+    with pytest.raises(GraphError, match="no folder of a run"):
+        runs.delete(tmp_path / "none")
+    runs.delete(found.folder)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "none"]
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def test_what_differs_is_told_in_words() -> None:
+    graph = nodegraph.load(ROOT / "graphs" / "dann.yaml")
+    text = files.dumps(graph)
+
+    def told(*pairs: tuple[str, str]) -> list[str]:
+        new = text
+        for old, other in pairs:
+            assert old in new
+            new = new.replace(old, other, 1)
+        return [c.text for c in changes(graph, files.parse(new).graph)]
+
+    assert told() == []
+    assert told(("gamma: 10", "gamma: 5")) == ["strength: gamma 10 → 5"]
+    assert told(("steps: 800", "steps: 900")) == ["stage adapt: steps 800 → 900"]
+    assert told(("channels: 32", "channels: 16")) == ["Features.conv1: channels 32 → 16"]
+    assert told(("type: MaxPool2d", "type: AvgPool2d")) == ["Features.pool1: MaxPool2d → AvgPool2d"]
+    assert told(("logits: digits_t", "logits: digits")) == [
+        "digit_loss_t: logits from digits_t → digits"
+    ]

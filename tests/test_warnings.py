@@ -1,0 +1,111 @@
+"""Each warning comes when it should, once, and not when all is well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from test_apply import begun, named, steps
+
+from nodegraph import files
+from nodegraph.checks import check
+from nodegraph.training.warnings import AGAIN, Samples, Watch, games
+
+
+def watch(name: str, **settings: Any) -> Watch:
+    """The rules over the first stage of a prebuilt graph."""
+    made = begun(named(name, **settings))
+    return Watch(made.body, made.graph.train[0])
+
+
+def codes(found: Watch, rows: list[dict[str, float]]) -> list[str]:
+    """The warnings of a row of losses."""
+    return [w.code for values in rows for w in found.losses(values)]
+
+
+def test_a_game_is_two_updates_against_each_other() -> None:
+    made = begun(named("dcgan"))
+    (game,) = games(made.body, made.graph.train[0])
+    assert (game.judge, game.player, str(game.made)) == ("d_step", "g_step", "generator")
+    for name in ("lenet", "dann", "gmmn_ae"):
+        other = begun(named(name))
+        assert [g for s in other.graph.train for g in games(other.body, s)] == []
+
+
+def game(judge: float, player: float) -> dict[str, float]:
+    return {"real_is_real": judge / 2, "fake_is_fake": judge / 2, "fake_is_real": player}
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([game(0.01, 2 + 0.1 * i) for i in range(80)], ["judge_wins"]),
+        ([game(0.5, 2 + 0.1 * i) for i in range(80)], []),  # it is still wrong at times
+        ([game(0.01, 2.0) for i in range(80)], []),  # the player keeps up
+        ([game(0.01, 2 + 0.1 * i) for i in range(30)], []),  # too early to tell
+        ([game(0.01, 2 * 1.01**i) for i in range(AGAIN + 50)], ["judge_wins"] * 2),
+    ],
+)
+def test_a_judge_that_has_won_is_told(rows: list[dict[str, float]], wanted: list[str]) -> None:
+    assert codes(watch("dcgan"), rows) == wanted
+
+
+@pytest.mark.parametrize(
+    ("losses", "wanted"),
+    [
+        ([2.0] * 10 + [0.5 + 0.05 * i for i in range(50)], ["rate_too_high"]),
+        ([2.0 / (1 + i) for i in range(60)], []),  # it falls
+        ([2.0 + 0.1 * (-1) ** i for i in range(60)], []),  # it does not learn, but it stays
+        ([2.0] * 10 + [0.001 + 0.0001 * i for i in range(50)], []),  # noise near 0
+    ],
+)
+def test_a_loss_that_rises_is_told(losses: list[float], wanted: list[str]) -> None:
+    assert codes(watch("lenet"), [{"loss": x} for x in losses]) == wanted
+
+
+def test_a_loss_behind_a_reversal_may_rise() -> None:
+    found = watch("dann")
+    assert found.falling == [("adapt", "digit_loss")]
+    rows = [{"digit_loss": 1.0, "domain_loss": 0.1 + 0.05 * i} for i in range(60)]
+    assert codes(found, rows) == []
+
+
+@pytest.mark.parametrize("collapsed", [True, False])
+def test_samples_that_are_all_the_same_are_told(collapsed: bool) -> None:
+    made = steps(begun(named("dcgan")), 1)
+    found = Watch(made.body, made.graph.train[0])
+    samples = Samples(made, found.games[0])
+    state, random = made.net.state_dict(), made.state()["random"]["torch"]
+    before = {k: v.clone() for k, v in state.items()}
+    told = found.spread(found.games[0], samples.spread())
+    assert all(torch.equal(state[k], before[k]) for k in before)
+    assert torch.equal(random, made.state()["random"]["torch"])
+    if collapsed:
+        with torch.no_grad():
+            made.net.generator.project.weight.zero_()
+    for _ in range(6):
+        told += found.spread(found.games[0], samples.spread())
+    assert [w.code for w in told] == ["collapse"] * collapsed
+    assert all(w.node == "generator" for w in told)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "count"), [(5, 2, 1), (4, 2, 0), (3, 1, 0)])
+def test_a_checkerboard_is_foretold(kernel: int, stride: int, count: int) -> None:
+    text = f"""
+nodegraph: 1
+nodes:
+  z: {{type: Noise, shape: [2, 4, 4], batch: 8}}
+  up: {{type: ConvTranspose2d, channels: 3, kernel: {kernel}, stride: {stride}, in: {{x: z}}}}
+"""
+    found = [p for p in check(files.parse(text).graph) if "checkerboard" in p.text]
+    assert len(found) == count and all(p.severity == "warning" for p in found)
+
+
+def test_the_losses_of_one_update_alone_are_passed_over() -> None:
+    found = watch("dcgan")
+    rows = [game(0.01, 2 + 0.1 * i) for i in range(80)]
+    for row in rows[:20]:
+        found.losses(row)
+    assert found.losses({"fake_is_real": 9.0}) == []
+    assert codes(found, rows[20:]) == ["judge_wins"]
