@@ -16,10 +16,13 @@ from nodegraph import files
 from nodegraph.compiler.script import standalone_source, training_source
 from nodegraph.graph import Graph
 from nodegraph.library import standard
+from nodegraph.node import View
 from nodegraph.training.previews import Preview, Previews
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Trainer
 from nodegraph.unfold import unfold
+
+LIBRARY = standard()
 
 TINY = """nodegraph: 1
 title: Tiny
@@ -284,5 +287,31 @@ def test_every_value_of_every_graph_can_be_looked_at(
 def test_a_view_in_the_library_has_a_page() -> None:
     from nodegraph.manual import page
 
-    text = page(standard()["Scatter"], "Scatter")
+    text = page(LIBRARY["Scatter"], "Scatter")
     assert "Scatter  (views)" in text and "may stay unlinked" in text
+
+
+@pytest.mark.parametrize(
+    "view,words",
+    [
+        ("k: {type: Filters, of: [nett]}", "of names nett, which does not exist; did you mean"),
+        ("k: {type: Filters, of: [drop]}", "of names drop, which has no weights"),
+        ("k: {type: Confusion, in: {logits: scores}}", "logits are counts K K"),
+        ("k: {type: Confusion, in: {labels: data.label}}", "input logits is not linked"),
+        ("k: {type: Histogram, in: {x: scores}}\n  more: {type: ReLU, in: {x: k}}", "no output"),
+    ],
+)
+def test_a_view_that_cannot_be_is_a_problem_of_the_graph(view: str, words: str) -> None:
+    problems = [str(p) for p in nodegraph.check(tiny(f"\n  {view}\n"))]
+    assert len(problems) == 1 and words in problems[0], problems
+
+
+def test_a_view_feeds_no_loss_and_no_training_waits_for_it() -> None:
+    assert [str(p) for p in nodegraph.check(tiny())] == []
+    assert not any(LIBRARY[n].outputs for n in LIBRARY if issubclass(LIBRARY[n], View))
+
+
+def test_files_keep_views() -> None:
+    graph = tiny()
+    assert files.parse(files.dumps(graph)).graph == graph
+    assert graph.nodes["kernels"].params == {"of": ("net",)}

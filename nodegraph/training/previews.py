@@ -7,11 +7,9 @@ that a step depends on stands where it stood: weights, modes, statistics, random
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +18,12 @@ import torch
 from torch import Tensor
 
 from ..body import Call, Value
-from ..compiler.build import load_source
-from ..compiler.script import slice_source
 from ..compiler.text import attribute
 from ..graph import GraphError, Ref, refs
-from ..node import Mismatch, Node, Schedule, Source, View
+from ..node import Mismatch, View
 from ..unfold import Unfolded, unfold
-from . import checkpoint, probes
+from . import probes
+from .slices import Slice, function_of, slice_of, untouched
 from .trainer import Trainer
 
 
@@ -69,7 +66,7 @@ class Previews:
         self.looks: list[Look] = []
         self.faults: list[tuple[str, str]] = []  # what can't be looked at, and why
         self.draws: dict[tuple[str, int], tuple[Tensor, ...]] = {}
-        self.runs: dict[tuple[Ref, ...], Run] = {}
+        self.runs: dict[tuple[Ref, ...], Slice] = {}
         self.place = (0, 0)
 
     def look(
@@ -195,7 +192,7 @@ class Previews:
         with torch.set_grad_enabled(grad), self.trainer.precision():
             return run(self.trainer, self.drawn(run, rows))
 
-    def drawn(self, run: Run, rows: int) -> list[tuple[Tensor, ...]]:
+    def drawn(self, run: Slice, rows: int) -> list[tuple[Tensor, ...]]:
         """The values of the sources that a slice needs: always the same examples."""
         sources = {name: self.trainer.sources[owner] for name, owner in run.sources.items()}
         sizes = [n for s in sources.values() if (n := s.held_out_size())]
@@ -320,67 +317,6 @@ SUITING: list[tuple[Callable[[Value], bool], str, dict[str, Any]]] = [
     (lambda v: len(v.shape) == 2 and v.shape[1] > 1, "Scatter", {}),
     (lambda v: True, "Histogram", {}),
 ]
-
-
-@dataclass(frozen=True)
-class Run:
-    """The forward of a slice of an unfolded body, to be called on the network that trains."""
-
-    forward: Callable[..., Any]
-    sources: Mapping[str, str]  # the sources that it needs, and which object draws each
-    schedules: tuple[Call, ...]
-    outputs: tuple[Ref, ...]
-
-    def __call__(self, trainer: Trainer, drawn: Sequence[tuple[Tensor, ...]]) -> dict[Ref, Any]:
-        """The values of `outputs`, at this step of training."""
-        stages = trainer.module.STAGES
-        steps = stages[min(trainer.index, len(stages) - 1)].steps if stages else 1
-        given: list[Any] = [value for values in drawn for value in values]
-        given += [function_of(c.node, r.target)(trainer.done, steps, *r.args, **r.kwargs)
-                  for c in self.schedules if c.node and (r := c.node.recipe(c.at))]  # fmt: skip
-        result = self.forward(trainer.net, *given)
-        return dict(zip(self.outputs, result if len(self.outputs) > 1 else [result], strict=True))
-
-
-def slice_of(unfolded: Unfolded, outputs: tuple[Ref, ...], title: str) -> Run:
-    """The slice that computes `outputs` from the sources and schedules that they need."""
-    body = unfolded.body
-    needed: set[str] = set()
-    stack = [r.node for r in outputs]
-    while stack:
-        name = stack.pop()
-        if name not in needed:
-            needed.add(name)
-            stack += [r.node for r in body.calls[name].sources]
-    calls = [c for n, c in body.calls.items() if n in needed]
-    sources = [c for c in calls if isinstance(c.node, Source)]
-    schedules = [c for c in calls if isinstance(c.node, Schedule)]
-    given = [Ref(c.name, port) for c in (*sources, *schedules) for port in c.outputs]
-    text = slice_source(body, given, list(outputs), f"A slice for {title}.")
-    forward = load_source(text).Slice.forward
-    return Run(forward, {c.name: c.owner for c in sources}, tuple(schedules), outputs)
-
-
-def function_of(node: Node | None, target: str) -> Callable[..., Any]:
-    """The callable that a recipe of a node names."""
-    if target.startswith("."):
-        target = type(node).__module__.rpartition(".")[0] + target
-    module, _, name = target.rpartition(".")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
-
-
-@contextmanager
-def untouched(trainer: Trainer) -> Iterator[None]:
-    """Put back, whatever happens: the modes of all modules, and all random generators."""
-    modes = [(m, m.training) for m in trainer.net.modules()]
-    random = checkpoint.random_state()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        checkpoint.set_random_state(random)
 
 
 def said(error: Exception) -> str:
