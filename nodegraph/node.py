@@ -412,8 +412,8 @@ class View(Node):
     gradient: ClassVar[bool] = False
     size: int = Param(256, min=64, max=1024, unit="px", doc="the width of the picture, about")
 
-    def examples(self) -> int:
-        """How many examples it can make use of."""
+    def examples(self, links: int) -> int:
+        """How many examples it can make use of, if its first input has so many links."""
         return 16
 
     def bind(self, inputs: Mapping[str, Any]) -> Axes:

@@ -23,8 +23,8 @@ class ImageGrid(View):
     rows: int = Param(4, min=1, max=64, doc="of all inputs together")
     range: Range = Param("auto", doc=RANGE)
 
-    def examples(self) -> int:
-        return self.columns * self.rows
+    def examples(self, links: int) -> int:
+        return self.columns * max(1, self.rows // max(1, links))
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.pictures.image_grid", self.columns, self.rows, self.range, self.size)
@@ -81,7 +81,7 @@ class Scatter(View):
                 raise Mismatch(f"points are {show(shapes[0])} and {show(other)}: not in one space")
         return at
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.most
 
     def recipe(self, at: Axes) -> Recipe:
@@ -110,7 +110,7 @@ class Confusion(View):
             )
         return at
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.most
 
     def recipe(self, at: Axes) -> Recipe:
@@ -129,7 +129,7 @@ class FeatureMaps(View):
     channels: int = Param(36, min=1, max=256, doc="how many are shown")
     scale: Literal["each", "shared"] = Param("each")
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.example + 1
 
     def recipe(self, at: Axes) -> Recipe:
@@ -176,7 +176,7 @@ class Flow(View):
             raise Mismatch(f"flow expects N 2 H W or N H W 2, gets {show(shape)}")
         return at
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.example + 1
 
     def recipe(self, at: Axes) -> Recipe:
@@ -207,7 +207,7 @@ class Quadrilateral(View):
             raise Mismatch(f"where expects N 2 3, N 6 or N H W 2, gets {show(shape)}")
         return at
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.count
 
     def recipe(self, at: Axes) -> Recipe:
@@ -234,7 +234,7 @@ class GramMap(View):
                 raise Mismatch(f"matrix expects H W or N H W, gets {show(shape)}")
         return at
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.example + 1
 
     def recipe(self, at: Axes) -> Recipe:
@@ -276,7 +276,7 @@ class BeforeAfter(View):
             super().bind({port: shape})
         return Axes()
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return self.example + 1
 
     def recipe(self, at: Axes) -> Recipe:
@@ -296,7 +296,7 @@ class TextTable(View):
     example: int = Param(0, min=0, max=9999)
     classes: Text = Param("", doc="their names, with commas between")
 
-    def examples(self) -> int:
+    def examples(self, links: int) -> int:
         return max(16, self.example + 1)
 
     def recipe(self, at: Axes) -> Recipe:

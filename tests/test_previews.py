@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import GRAPHS, ROOT
 
 import nodegraph
 from nodegraph import files
@@ -17,6 +18,8 @@ from nodegraph.compiler.script import standalone_source, training_source
 from nodegraph.graph import Graph
 from nodegraph.library import standard
 from nodegraph.node import View
+from nodegraph.picture import VIEW, is_view
+from nodegraph.scope import Scope
 from nodegraph.training.previews import Preview, Previews
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Trainer
@@ -270,7 +273,7 @@ def test_shares_and_groups_with_sources_are_unfolded() -> None:
     assert unfolded.body.calls["judge_fake.conv"].owner == "judge_real.conv"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "graphs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda p: p.stem)
 def test_every_value_of_every_graph_can_be_looked_at(
     path: Path, small: dict[str, dict[str, object]]
 ) -> None:
@@ -315,3 +318,21 @@ def test_files_keep_views() -> None:
     graph = tiny()
     assert files.parse(files.dumps(graph)).graph == graph
     assert graph.nodes["kernels"].params == {"of": ("net",)}
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda p: p.stem)
+def test_boxes_of_prebuilt_graphs_do_not_overlap(path: Path) -> None:
+    graph = nodegraph.load(path)
+    assert any(is_view(graph, Scope(LIBRARY), n) for n in graph.nodes)
+    for part in (graph, *graph.groups.values()):
+        boxes = {
+            name: (
+                *part.layout[name],
+                *(VIEW if is_view(part, Scope(LIBRARY), name) else (160, 80)),
+            )
+            for name in part.nodes
+            if name in part.layout
+        }
+        for (a, one), (b, other) in itertools.combinations(boxes.items(), 2):
+            (x, y, w, h), (x2, y2, w2, h2) = one, other
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, (a, b)

@@ -51,6 +51,11 @@ class Look:
     memory: dict[str, Any] = field(default_factory=dict)
     of: tuple[str, ...] = ()  # the owners whose weights it shows
 
+    @property
+    def examples(self) -> int:
+        """How many examples it can make use of."""
+        return self.view.examples(len(next(iter(self.inputs.values()), ())))
+
 
 class Previews:
     """What is looked at in a run, and the pictures of this moment."""
@@ -181,7 +186,7 @@ class Previews:
                                     for r in found))  # fmt: skip
         if not wanted:
             return {}
-        rows = max(one.view.examples() for one in looks)
+        rows = max(one.examples for one in looks)
         assert self.unfolded is not None
         outputs = tuple(wanted)
         if outputs not in self.runs:

@@ -300,11 +300,11 @@ def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int
     cell = (size - left - 4) / k
     sheet = Sheet(size, round(top + cell * k + px + 12))
     if cell >= 3:
+        colours = mapped(shares, 0, 1, sequential()).tolist()
         for i in range(k):
             for j in range(k):
                 share = shares[i, j]
-                colour = mapped(np.array([share]), 0, 1, sequential())[0]
-                fill = (int(colour[0]), int(colour[1]), int(colour[2])) if counts[i, j] else RAISED
+                fill = tuple(colours[i][j]) if counts[i, j] else RAISED
                 sheet.box(left + j * cell, top + i * cell, cell - 1, cell - 1, fill)
                 text = short(float(counts[i, j]))
                 if counts[i, j] and typeface(px).getlength(text) <= cell - 1 and cell > px:

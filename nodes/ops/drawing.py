@@ -152,8 +152,7 @@ def cell_of(shape: Sequence[int], room: float) -> tuple[int, int]:
 
 
 def tiled(pictures: Sequence[np.ndarray], columns: int, size: int, gap: int = 2) -> np.ndarray:
-    """Pictures of one size side by side, about `size` wide."""
-    columns = max(1, min(columns, len(pictures)))
+    """Pictures of one size side by side, about `size` wide, which holds `columns` of them."""
     rows = -(-len(pictures) // columns)
     h, w = cell_of(pictures[0].shape, (size - gap * (columns + 1)) / columns)
     sheet = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), np.uint8)

@@ -59,6 +59,7 @@ def image_grid(
     """Examples in rows; those of several inputs under each other, each with its name."""
     parts: list[np.ndarray] = []
     each = max(1, rows // len(images)) if images else 1
+    columns = max(1, min(columns, max((len(x) for x in images), default=1)))
     for image, name in zip(images, named(names, len(images)), strict=True):
         shown = four_axes(image, each * columns)
         if len(images) > 1:
