@@ -38,6 +38,7 @@ class Unfolded:
     body: Body
     at: Mapping[tuple[str, str], Ref]
     paths: Mapping[str, str]  # calls, groups among them, as people write them
+    owners: Mapping[str, str]  # calls, groups among them, to those that hold their weights
     links: Mapping[str, Ref]  # name of a tap to what it reads
 
     def find(self, text: str) -> Ref:
@@ -74,7 +75,7 @@ def unfold(body: Body, graph: Graph, taps: bool = False) -> Unfolded:
     walk.body(body, "", "", "", {}, False, graph)
     walk.dissolved(graph)
     flat = Body(body.type, body.about, walk.calls, tuple(walk.calls))
-    return Unfolded(flat, walk.at, walk.paths, walk.links)
+    return Unfolded(flat, walk.at, walk.paths, walk.owners, walk.links)
 
 
 class _Walk:
@@ -83,6 +84,7 @@ class _Walk:
         self.calls: dict[str, Call] = {}
         self.at: dict[tuple[str, str], Ref] = {}
         self.paths: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
         self.links: dict[str, Ref] = {}
 
     def body(
@@ -101,6 +103,7 @@ class _Walk:
             full = before + name
             written = name in graph.nodes if graph else True  # else a dissolved group is around it
             self.paths[full] = path + (name if written else name.replace(".", "/"))
+            self.owners[full] = owner + call.owner
             tapped = self.taps and not isinstance(call.node, (Optimiser, View))
             inputs: dict[str, Source] = {}
             for port, source in call.inputs.items():
@@ -112,13 +115,13 @@ class _Walk:
                     ends = [self.tap(n, end) for n, end in zip(names, ends, strict=True)]
                 inputs[port] = tuple(ends) if many else ends[0]
             if call.body is None:
-                own = owner + call.owner
+                own = self.owners[full]
                 still = frozen or call.frozen
                 self.calls[full] = replace(call, name=full, owner=own, inputs=inputs, frozen=still)
                 self.at |= {(full, port): Ref(full, port) for port in call.outputs}
                 continue
             inner = {port: source for port, source in inputs.items() if isinstance(source, Ref)}
-            around = (f"{full}.", f"{self.paths[full]}/", f"{owner}{call.owner}.")
+            around = (f"{full}.", f"{self.paths[full]}/", f"{self.owners[full]}.")
             self.body(call.body, *around, inner, frozen or call.frozen, None)
             for port, ref in call.body.outputs.items():
                 if ref.node in inner:

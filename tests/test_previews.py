@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import GRAPHS, ROOT
+from torch import Tensor
 
 import nodegraph
 from nodegraph import files
+from nodegraph.checks import settled
 from nodegraph.compiler.script import standalone_source, training_source
 from nodegraph.graph import Graph
-from nodegraph.library import standard
-from nodegraph.node import View
+from nodegraph.library import Library, standard
+from nodegraph.node import Axes, Function, Input, Recipe, View
 from nodegraph.picture import VIEW, is_view
 from nodegraph.scope import Scope
 from nodegraph.training.previews import Preview, Previews
@@ -336,3 +338,50 @@ def test_boxes_of_prebuilt_graphs_do_not_overlap(path: Path) -> None:
         for (a, one), (b, other) in itertools.combinations(boxes.items(), 2):
             (x, y, w, h), (x2, y2, w2, h2) = one, other
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, (a, b)
+
+
+class Saliency(View):
+    """How hard a loss pulls at each number of x.
+
+    Simonyan, Vedaldi, Zisserman, Deep Inside Convolutional Networks, ICLR Workshop 2014.
+    """
+
+    aliases = ("gradient",)
+    gradient = True
+    x = Input("N D")
+    loss = Input("")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("test_previews.saliency")
+
+
+def saliency(x: Tensor, loss: Tensor) -> tuple[np.ndarray, dict[str, float]]:
+    (gradient,) = torch.autograd.grad(loss, [x])
+    return np.zeros((4, 4, 3), np.uint8), {"norm": gradient.norm().item()}
+
+
+def test_a_view_may_ask_for_gradients_and_training_has_none_of_them() -> None:
+    types = {**LIBRARY.types, "Saliency": Saliency}
+    text = TINY.replace("VIEWS", "\n  pull: {type: Saliency, in: {x: net, loss: loss}}\n")
+    graph = settled(files.parse(text, library=Library(types)).graph)
+    trainer = Trainer(graph, Options(device="cpu"), library=Library(types))
+    found = looked(trainer)
+    norm = found["pull"].header["about"]["norm"]
+    images, labels = trainer.sources["data"].held_out(0, 16)
+    trainer.net.eval()
+    x = trainer.net.net(images).detach().requires_grad_()
+    torch.nn.functional.cross_entropy(trainer.net.scores(x), labels).backward(inputs=[x])
+    assert norm == pytest.approx(x.grad.norm().item(), rel=1e-5)
+    assert all(p.grad is None for p in trainer.net.parameters())
+
+
+def test_a_view_inside_a_group_shows_the_weights_that_its_call_uses() -> None:
+    text = TINY.replace(
+        "maps: {type: FeatureMaps, in: {x: relu}}", "k: {type: Filters, of: [conv]}"
+    )
+    more = "\n  again: {shares: net, in: {x: data.image}}\n"
+    trainer = trainer_of(files.parse(text.replace("VIEWS", more)).graph)
+    found = looked(trainer)
+    assert list(found) == ["net/a/k", "again/a/k"]
+    assert found["net/a/k"].header["about"]["weight"] == "net/a/conv.weight"
+    assert found["net/a/k"].payload == found["again/a/k"].payload

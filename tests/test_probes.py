@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT
+from conftest import GRAPHS, ROOT
 
 import nodegraph
 from nodegraph import files
@@ -231,3 +233,18 @@ def test_a_link_carries_a_gradient_only_where_training_needs_it() -> None:
     there = probes.reached(unfolded, ("body",))
     assert "body.fc" in there and "flat" not in there and "scores" in there
     assert {unfolded.path(t) for t in unfolded.links} >= {"body.x", "body/fc.x", "scores.x"}
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda p: p.stem)
+def test_every_graph_can_be_probed_and_starts_without_a_finding(
+    path: Path, small: dict[str, dict[str, object]]
+) -> None:
+    settings = small.get(path.stem, {})
+    trainer = start(nodegraph.load(path), settings=settings, options=Options(device="cpu"))
+    previews = Previews(trainer)
+    previews.look([], [], probes=True)
+    (found,) = previews.compute()
+    about = json.loads(json.dumps(found.header, allow_nan=False))["about"]
+    assert about["links"] and about["weights"] and about["losses"]
+    assert about["findings"] == []
+    assert any(link["gradients"] for link in about["links"].values())

@@ -140,11 +140,8 @@ class Previews:
         before = call.name.rpartition(".")[0]
         group = f"{before}." if before and before in self.unfolded.paths else ""
         of = tuple(f"{group}{n}" for n in getattr(call.node, "of", ()))
-        look = Look(name, call.node, inputs, of=of)
-        look.names = [self.said(r) for found in list(inputs.values())[:1] for r in found]
-        if len(inputs) > 1 and not call.node.inputs[next(iter(inputs))].many:
-            look.names = [self.said(r) for found in inputs.values() for r in found]
-        return look
+        names = [self.said(r) for r in next(iter(inputs.values()), ())]
+        return Look(name, call.node, inputs, names, of=of)
 
     def said(self, ref: Ref) -> str:
         """An output in a legend: the outermost name that it has, without a port if it has one."""
@@ -255,12 +252,12 @@ class Previews:
 
     def weights(self, one: Look) -> list[tuple[str, Tensor]]:
         """The weights of the nodes that a view names."""
-        calls = self.trainer.body.calls
+        assert self.unfolded is not None
         found = []
         for name in one.of:
-            owner = calls[name].owner if name in calls else name
-            part = self.trainer.net.get_submodule(attribute(owner))
-            found += [(f"{name}.{k}", w.detach()) for k, w in part.named_parameters()]
+            part = self.trainer.net.get_submodule(attribute(self.unfolded.owners[name]))
+            shown = self.unfolded.path(name)
+            found += [(f"{shown}.{k}", w.detach()) for k, w in part.named_parameters()]
         return found
 
     def header(self, name: str, kind: str, view: str = "") -> dict[str, Any]:

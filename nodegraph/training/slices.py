@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..body import Call
@@ -70,11 +71,18 @@ def function_of(node: Node | None, target: str) -> Callable[..., Any]:
 
 @contextmanager
 def untouched(trainer: Trainer) -> Iterator[None]:
-    """Put back, whatever happens: the modes of all modules, and all random generators."""
+    """Put back, whatever happens: the modes of all modules, and all random generators.
+
+    Compiled modules run as they are written: to compile them again for other modes and batches
+    would hold up training.
+    """
     modes = [(m, m.training) for m in trainer.net.modules()]
     random = checkpoint.random_state()
+    compiled = trainer.options.compile
+    eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
     try:
-        yield
+        with eager:
+            yield
     finally:
         for module, mode in modes:
             module.training = mode

@@ -362,7 +362,7 @@ def terrain(surface: str, wide: int, high: int) -> np.ndarray:
     bands = 14
     low, top = f.min(), f.max()
     level = np.floor((f - low) / (top - low) * bands * 0.999)
-    picture = mapped(level / bands, -0.35, 1.25, sequential()).astype(np.float32) * 0.62
+    picture = mapped(level / bands, -0.35, 1.25, sequential()).astype(np.float32) * 0.52
     edge = np.zeros(f.shape, bool)
     edge[1:] |= level[1:] != level[:-1]
     edge[:, 1:] |= level[:, 1:] != level[:, :-1]
