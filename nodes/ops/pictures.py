@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional
 
 from .drawing import (
     ACCENT,
@@ -33,8 +34,11 @@ from .drawing import (
 WIDEST = 4096  # pixels of a side, beyond which an image is thinned before anything is computed
 
 
-def four_axes(x: Tensor, most: int) -> np.ndarray:
-    """Images n C H W, `most` at the most; rows of numbers are folded into squares."""
+def four_axes(x: Tensor, most: int, room: float = WIDEST) -> np.ndarray:
+    """Images n C H W, `most` at the most; rows of numbers are folded into squares.
+
+    What is to be shown in `room` pixels is averaged down to about that where it lies.
+    """
     x = x[:most]
     if x.ndim == 3:
         x = x[:, None]
@@ -48,8 +52,10 @@ def four_axes(x: Tensor, most: int) -> np.ndarray:
         return numbers(x)[:, None, None, :WIDEST]
     if x.ndim > 4:
         x = x.reshape(*x.shape[:3], math.prod(x.shape[3:]))
-    step = max(1, -(-max(x.shape[2:]) // WIDEST))
-    return numbers(x[:, :, ::step, ::step])
+    step = int(max(x.shape[2:]) // max(1.0, room))
+    if step > 1 and x.numel():
+        x = functional.avg_pool2d(x.detach().float(), step, ceil_mode=True)
+    return numbers(x)
 
 
 def image_grid(
@@ -61,7 +67,7 @@ def image_grid(
     each = max(1, rows // len(images)) if images else 1
     columns = max(1, min(columns, max((len(x) for x in images), default=1)))
     for image, name in zip(images, named(names, len(images)), strict=True):
-        shown = four_axes(image, each * columns)
+        shown = four_axes(image, each * columns, size / columns)
         if len(images) > 1:
             parts.append(caption(name, size, text_size(size)))
         if shown.size:
@@ -75,7 +81,8 @@ def feature_maps(x: Tensor, example: int, channels: int, scale: str, size: int) 
     """The channels of one example as heat maps, each in its own range or all in one."""
     if not x.numel() or example >= len(x):
         return note(f"there is no example {example}", size)
-    maps = four_axes(x[example : example + 1, :channels], 1)[0]
+    shown = x[example : example + 1, :channels]
+    maps = four_axes(shown, 1, size / math.ceil(math.sqrt(shown.shape[1])))[0]
     whole = span(maps, 0.001)
     pictures = []
     for one in maps:
@@ -138,7 +145,7 @@ def before_after(
     pair = []
     for x in (before, after):
         at = example if example < len(x) else 0  # a fixed image has one example for all
-        pair.append(four_axes(x[at : at + 1], 1))
+        pair.append(four_axes(x[at : at + 1], 1, size))
     if not (pair[0].size and pair[1].size):
         return note(f"there is no example {example}", size)
     low, high = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0)}.get(range) or guessed(
@@ -258,7 +265,7 @@ def quadrilateral(
     image: Tensor, where: Tensor, count: int, align_corners: bool, range: str, size: int
 ) -> Any:
     """Images with the outline of where each is sampled, a dot where its top left comes from."""
-    images = four_axes(image, count)
+    images = four_axes(image, count, size)
     looks = numbers(where[:count])
     if not (images.size and looks.size):
         return note("no examples", size)
