@@ -385,3 +385,32 @@ def test_a_view_inside_a_group_shows_the_weights_that_its_call_uses() -> None:
     assert list(found) == ["net/a/k", "again/a/k"]
     assert found["net/a/k"].header["about"]["weight"] == "net/a/conv.weight"
     assert found["net/a/k"].payload == found["again/a/k"].payload
+
+
+def test_a_race_of_optimisers_is_followed_from_tick_to_tick() -> None:
+    text = """nodegraph: 1
+title: Race
+nodes:
+  slow: {type: Parameter, shape: [2], init: uniform 1}
+  fast: {type: Parameter, shape: [2], init: uniform 1}
+  goal: {type: Constant, number: 2, shape: [2]}
+  a: {type: MSE, in: {x: slow, target: goal}}
+  b: {type: MSE, in: {x: fast, target: goal}}
+  sgd: {type: SGD, lr: 0.01, over: [slow], in: {loss: a}}
+  adam: {type: Adam, lr: 0.1, over: [fast], in: {loss: b}}
+  race: {type: ContourRace, surface: long valley, in: {points: [slow, fast]}}
+train:
+  - {stage: race, steps: 20, run: [sgd, adam]}
+"""
+    trainer = trainer_of(files.parse(text).graph)
+    previews = Previews(trainer)
+    for _ in range(5):
+        (preview,) = previews.compute()
+        advance(trainer, 1)
+    assert set(preview.header["about"]["height"]) == {"slow", "fast"}
+    trails = previews.looks[0].memory["trails"]
+    assert [len(t) for t in trails.values()] == [5, 5]
+    assert trails[1][-1] == pytest.approx(trainer.net.fast.value.tolist(), abs=0.2)
+    trainer.done = 0  # another past
+    previews.compute()
+    assert [len(t) for t in previews.looks[0].memory["trails"].values()] == [1, 1]

@@ -151,12 +151,14 @@ def cell_of(shape: Sequence[int], room: float) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def tiled(pictures: Sequence[np.ndarray], columns: int, size: int, gap: int = 2) -> np.ndarray:
+def tiled(
+    pictures: Sequence[np.ndarray], columns: int, size: int, between: Colour = GROUND
+) -> np.ndarray:
     """Pictures of one size side by side, about `size` wide, which holds `columns` of them."""
-    rows = -(-len(pictures) // columns)
+    rows, gap = -(-len(pictures) // columns), 2
     h, w = cell_of(pictures[0].shape, (size - gap * (columns + 1)) / columns)
     sheet = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), np.uint8)
-    sheet[:] = GROUND
+    sheet[:] = between
     for i, picture in enumerate(pictures):
         y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
         sheet[y : y + h, x : x + w] = enlarged(picture, w, h)

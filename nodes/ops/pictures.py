@@ -10,6 +10,7 @@ from torch.nn import functional
 from .drawing import (
     ACCENT,
     DIM,
+    EDGE,
     GROUND,
     HUES,
     Sheet,
@@ -121,7 +122,7 @@ def filters(
         tiles = w[: max(1, most // columns), :columns].reshape(-1, *w.shape[2:])
     reach = reach_of(tiles)
     pictures = [mapped(tile, -reach, reach, diverging()) for tile in tiles]
-    return tiled(pictures, columns, size, 2), about
+    return tiled(pictures, columns, size, EDGE), about
 
 
 def reach_of(values: np.ndarray) -> float:
