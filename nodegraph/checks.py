@@ -15,7 +15,7 @@ from .edits import passed_by
 from .graph import Graph, GraphError, Ref, Stage, choose, refs, substitute
 from .infer import Memo, group_input_problems, infer
 from .library import Library, near, standard
-from .node import Metric, Optimiser
+from .node import Metric, Optimiser, View
 from .problem import Problem, error, warning
 from .scope import Scope
 from .settings import graph_problems
@@ -225,6 +225,14 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
             yield error(place, text, cure)
         if (told := call.node.caution()) and call.owner == name:
             yield warning(place, *told)
+        if isinstance(call.node, View):
+            for other in getattr(call.node, "of", ()):
+                held = body.calls.get(other)
+                if other not in body.names and not where:  # in a group: `outward_problems`
+                    text = f"of names {other}, which does not exist{near(other, body.names)}"
+                    yield error((*place, "of"), text)
+                elif held is not None and not held.weights():
+                    yield error((*place, "of"), f"of names {other}, which has no weights")
         for port, declared in call.node.inputs.items():
             for ref in refs(call.inputs.get(port, ())):
                 if declared.logits and (end := squashing(body, ref)):

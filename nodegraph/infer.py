@@ -292,7 +292,7 @@ class _Walk:
                 self.problems.append(error((*place, "in", name), text))
         for name, port in ports.items():
             if name not in values:
-                if port.default is None:
+                if port.needed:
                     text = f"input {name} is not linked"
                     self.problems.append(error(place, text, f"link something to {name}"))
                 continue

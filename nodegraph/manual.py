@@ -43,5 +43,7 @@ def _port(port: Input | Output) -> str:
     default = ""
     if isinstance(port, Input) and port.default is not None:
         default = f", or the number {port.default:g} when it is not linked"
+    if isinstance(port, Input) and port.optional:
+        default = ", may stay unlinked"
     doc = f"; {port.doc}" if port.doc else ""
     return f"{shape} ({port.kind}){many}{default}{doc}"

@@ -63,7 +63,8 @@ class Input:
     """A port that takes a value. With a `default` it may stay unlinked, and shows a widget.
 
     `many` takes any number of links (at least one), as a list. `logits` says that the port expects
-    values before a sigmoid or softmax.
+    values before a sigmoid or softmax. An `optional` one of a view may stay unlinked: it is None,
+    or of `many` an empty list.
     """
 
     shape: str = "..."
@@ -73,7 +74,13 @@ class Input:
     min: float = -math.inf
     max: float = math.inf
     logits: bool = False
+    optional: bool = False
     doc: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether it must be linked."""
+        return self.default is None and not self.optional
 
 
 @dataclass(frozen=True)
@@ -390,6 +397,37 @@ class Metric(Node):
     stops_gradient = True
     total: ClassVar[bool] = False
     low_is_good: ClassVar[bool] = False
+
+
+class View(Node):
+    """A picture of what flows into it, drawn now and then while the graph trains.
+
+    It is evaluated on held-out data, in evaluation mode and without a gradient unless it says
+    `gradient`; the code that trains does not contain it. The recipe is a Function of the inputs'
+    tensors (or lists of them) that returns a picture, a uint8 array H W 3, or a pair of it and a
+    dict of numbers and texts about it. It must not change its inputs in place, and draws something
+    for any values: infinite ones, or none. If the function has a keyword of these names, it gets
+
+    - `names`: a list of texts, what is linked to the first input;
+    - `memory`: a dict, the same at each tick of a run, empty at the first;
+    - `weights`: pairs of a name and a tensor, all weights of the nodes in the parameter `of`.
+    """
+
+    category = "views"
+    stops_gradient = True
+    gradient: ClassVar[bool] = False
+    size: int = Param(256, min=64, max=1024, unit="px", doc="the width of the picture, about")
+
+    def examples(self, links: int) -> int:
+        """How many examples it can make use of, if its first input has so many links."""
+        return 16
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        """The axes of the inputs of one link; those of a `many` port need not agree."""
+        for name, port in self.inputs.items():
+            for shape in inputs.get(name, ()) if port.many else ():
+                bind({name: dataclasses.replace(port, many=False)}, {name: shape})
+        return bind({k: p for k, p in self.inputs.items() if not p.many}, inputs)
 
 
 class Optimiser(Node):

@@ -10,13 +10,14 @@ from .library import Library
 from .scope import Scope, type_name
 
 WIDTH, HEAD, ROW, MARGIN = 160, 50, 18, 40
+VIEW = (240, 260)  # width and height of a view, which holds a picture
 COLOURS = {
     "tensor": "#8aa4c8", "image": "#c8a24a", "labels": "#b07cc6", "scalar": "#7fb77e",
     "loss": "#d0655a",
 }  # fmt: skip
 FAMILIES = {
     "sources": "#c8a24a", "losses": "#d0655a", "optimisers": "#e08a3c", "schedules": "#7fb77e",
-    "metrics": "#5aa9b5", "": "#7d8796",
+    "metrics": "#5aa9b5", "views": "#58a6ff", "": "#7d8796",
 }  # fmt: skip
 
 
@@ -49,6 +50,11 @@ def places(graph: Graph) -> dict[str, tuple[int, int]]:
     return found
 
 
+def is_view(graph: Graph, scope: Scope, name: str) -> bool:
+    """Whether a node shows a picture."""
+    return getattr(scope.type_of(graph, name), "category", "") == "views"
+
+
 def _svg(graph: Graph, scope: Scope) -> Iterator[str]:
     at = places(graph)
     inputs = {n: [*(scope.inputs(graph, n) or {}), *graph.inputs_of(n)] for n in graph.nodes}
@@ -57,7 +63,10 @@ def _svg(graph: Graph, scope: Scope) -> Iterator[str]:
     outputs = {n: list(scope.outputs(graph, n) or {}) for n in graph.nodes}
     height = {n: HEAD + ROW * max(len(inputs[n]), len(outputs[n]), 1) for n in graph.nodes}
     left, top = min(x for x, _ in at.values()), min(y for _, y in at.values())
-    right = max(x for x, _ in at.values()) + WIDTH
+    views = {n for n in graph.nodes if is_view(graph, scope, n)}
+    width = {n: VIEW[0] if n in views else WIDTH for n in graph.nodes}
+    height |= dict.fromkeys(views, VIEW[1])
+    right = max(at[n][0] + width[n] for n in at)
     bottom = max(at[n][1] + height[n] for n in at)
     box = f"{left - MARGIN} {top - MARGIN} {right - left + 2 * MARGIN} {bottom - top + 2 * MARGIN}"
     yield (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" '
@@ -71,7 +80,7 @@ def _svg(graph: Graph, scope: Scope) -> Iterator[str]:
                 colour = COLOURS.get(port.kind if port else "tensor", COLOURS["tensor"])
                 given = outputs[ref.node]
                 row = given.index(ref.port) if ref.port in given else 0
-                x1, y1 = at[ref.node][0] + WIDTH, at[ref.node][1] + HEAD + ROW * row
+                x1, y1 = at[ref.node][0] + width[ref.node], at[ref.node][1] + HEAD + ROW * row
                 x2, y2 = (
                     at[to.node][0],
                     at[to.node][1] + HEAD + ROW * inputs[to.node].index(to.port),
@@ -80,30 +89,36 @@ def _svg(graph: Graph, scope: Scope) -> Iterator[str]:
                 yield (f'<path d="M{x1} {y1} C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}" '
                        f'fill="none" stroke="{colour}" stroke-width="2"/>')  # fmt: skip
     for name, (left, top) in at.items():
-        yield from _box(graph, scope, name, left, top, height[name], inputs[name], outputs[name])
+        size = width[name], height[name]
+        yield from _box(graph, scope, name, left, top, size, inputs[name], outputs[name])
     yield "</svg>"
 
 
 def _box(
-    graph: Graph, scope: Scope, name: str, x: int, y: int, high: int,
+    graph: Graph, scope: Scope, name: str, x: int, y: int, size: tuple[int, int],
     inputs: list[str], outputs: list[str],
 ) -> Iterator[str]:  # fmt: skip
+    wide, high = size
     kind = scope.type_of(graph, name)
     family = getattr(kind, "category", "")
     colour = FAMILIES.get(family, FAMILIES[""])
     shared = graph.nodes[name].shares
     what = f"= {shared}" if shared else type_name(graph, name)
     dashes = ' stroke-dasharray="5 3"' if shared else ""
-    yield (f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{high}" rx="6" fill="#2b313b" '
+    yield (f'<rect x="{x}" y="{y}" width="{wide}" height="{high}" rx="6" fill="#2b313b" '
            f'stroke="{colour}"{dashes}/>')  # fmt: skip
     yield f'<text x="{x + 10}" y="{y + 17}" fill="#e8ebf0" font-weight="bold">{escape(name)}</text>'
     yield f'<text x="{x + 10}" y="{y + 31}" fill="{colour}" font-size="10">{escape(what)}</text>'
+    if is_view(graph, scope, name):
+        top = HEAD + ROW * len(inputs) - 6
+        yield (f'<rect x="{x + 10}" y="{y + top}" width="{wide - 20}" height="{high - top - 10}" '
+               'rx="3" fill="#1b1f25"/>')  # fmt: skip
     for row, port in enumerate(inputs):
         at = y + HEAD + ROW * row
         yield f'<circle cx="{x}" cy="{at}" r="4" fill="#aab4c2"/>'
         yield f'<text x="{x + 10}" y="{at + 4}" fill="#aab4c2" font-size="10">{escape(port)}</text>'
     for row, port in enumerate(outputs):
         at = y + HEAD + ROW * row
-        yield f'<circle cx="{x + WIDTH}" cy="{at}" r="4" fill="#aab4c2"/>'
-        yield (f'<text x="{x + WIDTH - 10}" y="{at + 4}" fill="#aab4c2" font-size="10" '
+        yield f'<circle cx="{x + wide}" cy="{at}" r="4" fill="#aab4c2"/>'
+        yield (f'<text x="{x + wide - 10}" y="{at + 4}" fill="#aab4c2" font-size="10" '
                f'text-anchor="end">{escape(port)}</text>')  # fmt: skip

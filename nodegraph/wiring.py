@@ -41,7 +41,7 @@ def best_input(graph: Graph, source: Ref, name: str, scope: Scope) -> Ref:
 
     def rank(port: str) -> tuple[bool, bool]:
         linked = Ref(name, port) in graph.links
-        return linked and not ports[port].many, ports[port].default is not None
+        return linked and not ports[port].many, not ports[port].needed
 
     return Ref(name, min(fits, key=rank))
 

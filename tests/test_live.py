@@ -45,14 +45,14 @@ def live() -> Iterator[Waited]:
 
 
 @pytest.mark.parametrize(
-    ("graph", "settings"),
+    ("graph", "settings", "peek"),
     [
-        (PLAIN, {"steps": 60}),
-        ((ROOT / "graphs/dcgan.yaml").read_text(), {"steps": 12, "batch": 16}),
+        (PLAIN, {"steps": 60}, "g"),
+        ((ROOT / "graphs/dcgan.yaml").read_text(), {"steps": 12, "batch": 16}, "generator"),
     ],
 )
 def test_live_training_equals_that_of_the_command_line(
-    graph: str, settings: dict, tmp_path: Path, live: Waited
+    graph: str, settings: dict, peek: str, tmp_path: Path, live: Waited
 ) -> None:
     whole = alone(tmp_path / "whole", graph, **settings)
     run = tmp_path / "live"
@@ -60,8 +60,7 @@ def test_live_training_equals_that_of_the_command_line(
         "id": 1, "graph": graph, "settings": settings, "options": CPU, "run": str(run),
         "paused": True,
     })  # fmt: skip
-    view = next(k for k in whole if k.endswith("weight"))
-    live.run.look([view], every=0.1)
+    live.run.look([], [peek], every=0.1, probes=True)
     live.at("paused", 0)
     live.run.step()
     live.at("paused", 1)
@@ -71,12 +70,12 @@ def test_live_training_equals_that_of_the_command_line(
     live.run.apply(5, graph, settings=settings)
     told = live.until("applied")
     assert told["kept"] == told["of"] and told["what"] == []
-    live.run.look([view, "broken"], every=0.1)
+    live.run.look([], [peek, "broken"], every=0.1)
     live.run.play()
     live.wait(lambda: live.run.status["step"] > 4)
     live.run.pause()
     live.at("paused")
-    live.run.look([view], every=0.1)
+    live.run.look([], [peek], every=0.1)
     live.run.speed(0)
     live.run.play()
     live.until("finished")
@@ -84,9 +83,11 @@ def test_live_training_equals_that_of_the_command_line(
     assert equal(weights(run), whole)
     assert not equal(weights(run), alone(tmp_path / "other", graph, seed=4, **settings))
     shown = live.all("previews")
-    assert all(m["views"][0]["name"] == view and len(m["payloads"]) == 1 for m in shown)
-    assert len(shown) > 2
-    assert any("can not be drawn" in m["text"] for m in live.all("warning"))
+    heads = [head for m in shown for head in m["views"]]
+    assert all(len(m["payloads"]) == len(m["views"]) for m in shown) and len(shown) > 2
+    assert {h["name"] for h in heads if h["kind"] == "picture"} == {peek}
+    assert {h["kind"] for h in heads} == {"picture", "probe", "error"}
+    assert any("broken" in h["name"] for h in heads if h["kind"] == "error")
     rows = [r for m in live.all("metrics") for r in m["rows"]]
     watched = [r["step"] for r in rows if r["kind"] == "metric"]
     assert watched == sorted({*watched}) and watched[-1] == settings["steps"]

@@ -1,5 +1,6 @@
 """Every node type: what it declares is what its torch code does. Then the values of each."""
 
+import ast
 import copy
 import importlib
 import inspect
@@ -31,6 +32,7 @@ from nodegraph.node import (
     Schedule,
     Source,
     Text,
+    View,
 )
 
 LIBRARY = library.standard()
@@ -80,9 +82,8 @@ VARIANTS = [
     *((name, {"reduction": r}) for name in LIBRARY if "reduction" in LIBRARY[name].settings
       for r in ("sum", "per example")),
 ]  # fmt: skip
-CALLED = [
-    (name, {}) for name in LIBRARY if not issubclass(LIBRARY[name], (Source, Schedule, Optimiser))
-]
+ROLES = (Source, Schedule, Optimiser, View)  # with tests of their own; of views in test_views.py
+CALLED = [(name, {}) for name in LIBRARY if not issubclass(LIBRARY[name], ROLES)]
 
 
 def made(name: str, changes: dict[str, typing.Any]) -> Node:
@@ -280,8 +281,12 @@ def test_names_are_unique_in_ops_so_that_an_export_can_hold_all() -> None:
         module = importlib.import_module(f"nodegraph.nodes.ops.{info.name}")
         source = inspect.getsource(module)
         assert "nodegraph." not in source.replace('"nodegraph', "") and "__future__" not in source
+        taken = {
+            a.name for s in ast.parse(source).body if isinstance(s, ast.ImportFrom) for a in s.names
+        }
         for name, value in vars(module).items():
             elsewhere = getattr(value, "__module__", module.__name__) != module.__name__
+            elsewhere |= name in taken
             if name.startswith("__") or inspect.ismodule(value) or elsewhere:
                 continue
             assert owner.setdefault(name, info.name) == info.name, f"{name} is declared twice"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..body import Body, Call
 from ..graph import GraphError, Ref, refs
-from ..node import Module, Optimiser, Recipe, Schedule, Source
+from ..node import Module, Optimiser, Recipe, Schedule, Source, View
 from .plan import ancestors
 from .text import Lines, Names, Where, attribute, docstring, flat, nowhere, quoted
 
@@ -42,7 +42,8 @@ class Program:
         self.class_names.used |= {"Network", "Slice", "Stage"}
         leaves = [leaf for call in body.calls.values() for leaf in call.leaf_calls()]
         for leaf in leaves:  # so that no group's class takes the name of something imported
-            self.expression(*self.recipe(leaf))
+            if not isinstance(leaf.node, View):
+                self.expression(*self.recipe(leaf))
         self.imported = {n for names in self.imports.values() for n in names}
         self.class_names.used |= self.imported
         self.imports.clear()
@@ -172,7 +173,7 @@ class Program:
         lines.add("super().__init__()")
         made: set[str] = set()
         for call in calls:
-            if call.owner != call.name or not self.is_module(call):
+            if isinstance(call.node, View) or call.owner != call.name or not self.is_module(call):
                 continue
             parts = attribute(call.name).split(".")
             for n in range(1, len(parts)):
@@ -229,7 +230,7 @@ class Program:
 
     def held(self) -> list[Call]:
         """The calls of the graph itself that are layers."""
-        outside = (Source, Schedule, Optimiser)
+        outside = (Source, Schedule, Optimiser, View)
         return [
             c for name in self.body.names
             if (c := self.body.calls.get(name)) and not isinstance(c.node, outside)

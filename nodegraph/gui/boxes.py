@@ -190,7 +190,7 @@ def node_face(
 
     pins_in = tuple(
         Pin(name, p, i.kind, "in", *pin_at(p, "in"), i.many, p in linked,
-            i.default is None, p, i.shape, Ref(name, p))
+            i.needed, p, i.shape, Ref(name, p))
         for p, i in inputs.items()
     )  # fmt: skip
     only = len(outputs) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import queue
 import time
 import traceback
@@ -38,12 +37,10 @@ TRACE = 8  # lines of a traceback that are sent
 
 
 class Trainee:
-    """A run between two queues. `previews` makes, of a trainer, what computes previews."""
+    """A run between two queues."""
 
-    def __init__(
-        self, inbox: Inbox, outbox: Outbox, previews: Callable[[Trainer], Any] | None = None
-    ) -> None:
-        self.inbox, self.outbox, self.make_previews = inbox, outbox, previews
+    def __init__(self, inbox: Inbox, outbox: Outbox) -> None:
+        self.inbox, self.outbox = inbox, outbox
         self.trainer: Trainer | None = None
         self.state = "paused"
         self.stopping = False
@@ -53,6 +50,7 @@ class Trainee:
         self.unread: Stepped | None = None  # the last step, if its losses were not sent
         self.wanted: Message | None = None  # the last `look`
         self.previews: Any = None
+        self.kept: set[str] = set()  # the views whose pictures are stored
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
         self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
@@ -400,6 +398,7 @@ class Trainee:
             if self.previews is None:
                 self.aim()
             found: Sequence[Any] = self.previews.compute()
+            self.keep(found)
             heads = [p.header for p in found]
             message = {"do": "previews", **self.place(), "views": heads}
             self.outbox.put(message, [p.payload for p in found])
@@ -407,14 +406,23 @@ class Trainee:
             traceback.print_exc()
             self.warn("preview", "", f"a preview failed: {type(wrong).__name__}: {wrong}"[:500])
 
+    def keep(self, found: Sequence[Any]) -> None:
+        """Store the pictures of view nodes in the run's folder, so that time can be travelled."""
+        from ..training.frames import store
+
+        assert self.trainer is not None
+        for preview in found if self.trainer.run is not None else ():
+            if preview.header["kind"] == "picture" and preview.header["name"] in self.kept:
+                store(preview, self.trainer)
+
     def aim(self) -> None:
         """Tell the previews what to look at."""
+        from ..training.previews import Previews  # what few runs need, and loads drawing
+
         assert self.trainer is not None and self.wanted is not None
         if self.previews is None:
-            make: Any = self.make_previews
-            if make is None:
-                make = importlib.import_module("nodegraph.training.previews").Previews
-            self.previews = make(self.trainer)
+            self.previews = Previews(self.trainer)
+        self.kept = {*self.wanted["views"]}
         wanted = self.wanted
         self.previews.look(wanted["views"], wanted["peeks"], wanted.get("probes", False))
 

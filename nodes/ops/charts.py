@@ -1,0 +1,474 @@
+"""Views that show numbers: curves, histograms, scatters, confusions, races, tables."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .drawing import (
+    ACCENT,
+    DIM,
+    EDGE,
+    GROUND,
+    HUES,
+    RAISED,
+    TEXT,
+    Axes,
+    Sheet,
+    clipped,
+    enlarged,
+    legend,
+    legend_rows,
+    mapped,
+    named,
+    note,
+    numbers,
+    sequential,
+    short,
+    span,
+    stacked,
+    text_size,
+    typeface,
+)
+
+POINTS = 2048  # of a curve, beyond which it is thinned
+VALUES = 1_000_000  # of a histogram, beyond which it is thinned
+LINES = 8
+
+
+def thinned(x: Tensor, most: int) -> Tensor:
+    """Every k-th value of a flat tensor, `most` at the most."""
+    flat = x.detach().reshape(-1)
+    return flat[:: max(1, -(-len(flat) // most))]
+
+
+def curve(
+    x: list[Tensor], log: bool, size: int, names: list[str] | None = None,
+    memory: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """Rows of numbers as lines; a scalar as the line of its values at all ticks so far."""
+    lines: list[tuple[str, np.ndarray]] = []
+    for values, name in zip(x, named(names, len(x)), strict=True):
+        if values.numel() == 1 and memory is not None:
+            past = memory.setdefault(name, [])
+            past.append(float(values))
+            if len(past) > POINTS:
+                del past[1:-1:2]
+            lines.append((name, np.asarray(past, np.float32)))
+            continue
+        if not values.numel():
+            continue
+        table = values.reshape(-1, values.shape[-1] if values.ndim else 1)
+        for k, row in enumerate(table[:LINES]):
+            own = name if len(table) == 1 else f"{name} {k}"
+            lines.append((own, numbers(thinned(row, POINTS))))
+    lines = [(n, v) for n, v in lines if v.size][:LINES]
+    if not lines:
+        return note("no numbers", size)
+    if log:
+        with np.errstate(all="ignore"):
+            lines = [(n, np.log10(np.where(v > 0, v, np.nan))) for n, v in lines]
+    rows_of = legend_rows([n for n, _ in lines], size) if len(lines) > 1 else []
+    under = len(rows_of) * (text_size(size) + 5)
+    sheet = Sheet(size, round(size * 0.66) + under)
+    high = span(np.concatenate([v for _, v in lines]))
+    edge = 0.06 * (high[1] - high[0])
+    longest = max(len(v) for _, v in lines)
+    axes = Axes(sheet, (0, max(1, longest - 1)), (high[0] - edge, high[1] + edge), size,
+                bottom=under)  # fmt: skip
+    for k, (_, series) in enumerate(lines):
+        part: list[tuple[float, float]] = []
+        for i, v in enumerate(series):
+            if math.isfinite(v):
+                part.append(axes.at(i, float(v)))
+            if (not math.isfinite(v) or i == len(series) - 1) and part:
+                sheet.line(part, HUES[k], 1.5)
+                if len(part) == 1:
+                    sheet.mark(0, part[0], 2.5, HUES[k])
+                part = []
+    legend(sheet, rows_of, sheet.high - under, size, HUES, [2])
+    if log:
+        sheet.text(axes.left + 4, axes.top, "log₁₀", DIM, text_size(size), "lt")
+    last = {n: float(v[-1]) if math.isfinite(v[-1]) else None for n, v in lines}
+    return sheet.done(), {"last": last}
+
+
+def histogram(
+    x: list[Tensor], bins: int, log: bool, size: int, names: list[str] | None = None
+) -> Any:
+    """How often values occur; of several inputs the outlines."""
+    found = [numbers(thinned(v, VALUES)) for v in x[:LINES]]
+    finite = [v[np.isfinite(v)] for v in found]
+    known = named(names, len(found))
+    if not sum(v.size for v in finite):
+        return note("no finite numbers", size)
+    low, high = span(np.concatenate(finite))
+    counts = [np.histogram(v, bins, (low, high))[0] / max(1, v.size) for v in finite]
+    shown = [np.log10(1 + 1000 * c) for c in counts] if log else counts
+    about = {
+        name: {
+            "mean": float(v.mean(dtype=np.float64)) if v.size else None,
+            "std": float(v.std(dtype=np.float64)) if v.size else None,
+            "not finite": int(f.size - v.size),
+        }
+        for name, v, f in zip(known, finite, found, strict=True)
+    }
+    rows = legend_rows(known, size) if len(found) > 1 else []
+    px = text_size(size)
+    under = px + 6 + (len(rows) or 1) * (px + 5)
+    sheet = Sheet(size, round(size * 0.6) + under)
+    top = max(float(c.max()) for c in shown) * 1.05 or 1.0
+    axes = Axes(sheet, (low, high), (0, top), size, bottom=under, numbered=False)
+    sheet.line([(axes.left, axes.bottom), (axes.right, axes.bottom)], EDGE, 0.5)
+    width = (high - low) / bins
+    for k, c in enumerate(shown):
+        steps: list[tuple[float, float]] = [axes.at(low, 0)]
+        for i, height in enumerate(c):
+            (x0, y0), (x1, _) = axes.at(low + i * width, height), axes.at(low + (i + 1) * width, 0)
+            if len(shown) == 1:
+                sheet.box(x0, y0, max(0.5, x1 - x0 - 0.5), axes.bottom - y0, ACCENT)
+            steps += [(x0, y0), (x1, y0)]
+        if len(shown) > 1:
+            sheet.line([*steps, axes.at(high, 0)], HUES[k], 1.25)
+    sheet.text(axes.left, axes.bottom + 4, short(low), DIM, px, "lt")
+    sheet.text(axes.right, axes.bottom + 4, short(high), DIM, px, "rt")
+    below = axes.bottom + px + 10
+    if rows:
+        legend(sheet, rows, below, size, HUES, [2])
+    else:
+        only = next(iter(about.values()))
+        words = f"mean {short(only['mean'] or 0)}   std {short(only['std'] or 0)}"
+        bad = only["not finite"]
+        words += f"   {bad} not finite" if bad else ""
+        sheet.text(6, below, words, TEXT, px, "lt")
+    return sheet.done(), about
+
+
+# Scatter -----------------------------------------------------------------------------------------
+
+
+def principal_axes(x: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    """The two directions of largest variance of rows, 2 D, orthonormal.
+
+    Signs are such that the largest entry is positive; with axes of `before` they are turned and
+    mirrored within their plane to lie as close to these as they can (Schönemann 1966), so that a
+    picture made of them does not jump.
+    """
+    from scipy.linalg import eigh
+
+    centred = x.astype(np.float64) - x.mean(0)
+    n, d = centred.shape
+    if d <= n:
+        values, vectors = eigh(centred.T @ centred, subset_by_index=[max(0, d - 2), d - 1])
+        axes = vectors.T[::-1]
+    else:
+        values, vectors = eigh(centred @ centred.T, subset_by_index=[max(0, n - 2), n - 1])
+        axes = (centred.T @ vectors).T[::-1]
+        lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+        axes = np.where(lengths > 1e-9 * max(1e-300, lengths.max()), axes / (lengths + 1e-300), 0)
+    if len(axes) < 2:
+        axes = np.concatenate([axes, np.zeros((2 - len(axes), d))])
+    if before is not None and before.shape == axes.shape:
+        u, _, vt = np.linalg.svd(before @ axes.T)
+        turned: np.ndarray = u @ vt @ axes
+        return turned
+    largest = axes[np.arange(2), np.abs(axes).argmax(1)]
+    signed: np.ndarray = axes * np.where(largest < 0, -1, 1)[:, None]
+    return signed
+
+
+def projected(rows: np.ndarray, how: str, memory: dict[str, Any]) -> tuple[np.ndarray, float]:
+    """Rows N D as N 2, and the share of their variance that is seen (NaN for t-SNE)."""
+    if rows.shape[1] == 1:
+        return np.concatenate([rows, np.zeros_like(rows)], 1), 1.0
+    if how == "auto":
+        how = "none" if rows.shape[1] == 2 else "pca"
+    if how == "none" or len(rows) < 2:
+        return rows[:, :2], 1.0
+    scale = float(np.abs(rows).max()) or 1.0  # so that squares do not overflow
+    axes = principal_axes(rows / scale, memory.get("axes"))
+    memory["axes"] = axes
+    centred = rows - rows.mean(0, dtype=np.float64)
+    flat: np.ndarray = centred @ axes.T
+    if how == "t-sne" and len(rows) > 4:
+        return neighbours(rows / scale, flat, memory), math.nan
+    total = float(np.square(centred).sum())
+    return flat, float(np.square(flat).sum()) / total if total > 0 else 1.0
+
+
+def neighbours(rows: np.ndarray, flat: np.ndarray, memory: dict[str, Any]) -> np.ndarray:
+    """t-SNE: van der Maaten & Hinton, JMLR 2008; it goes on from where it stood last."""
+    from sklearn.manifold import TSNE
+
+    start = memory.get("places")
+    if start is None or start.shape != flat.shape:
+        start = flat / (flat.std() or 1.0) * 1e-2
+    tsne = TSNE(
+        2, perplexity=min(30.0, (len(rows) - 1) / 3), init=start.astype(np.float32), max_iter=400,
+        early_exaggeration=4.0, random_state=0, n_jobs=1,
+    )  # fmt: skip
+    found: np.ndarray = tsne.fit_transform(rows)
+    if not np.isfinite(found).all():
+        return flat
+    memory["places"] = found / (found.std() or 1.0) * 1e-2
+    return found
+
+
+def scatter(
+    points: list[Tensor], labels: list[Tensor], projection: str, most: int, size: int,
+    names: list[str] | None = None, memory: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """Examples as points of the plane; each input has its shape of marker, each label a colour."""
+    memory = {} if memory is None else memory
+    domains, classes, rows = [], [], []
+    for i, x in enumerate(points):
+        x = x[:most]
+        flat = numbers(x.reshape(len(x), math.prod(x.shape[1:])))
+        whole = np.isfinite(flat).all(1)
+        rows.append(flat[whole])
+        domains.append(np.full(int(whole.sum()), i))
+        own = np.full(len(whole), -1)
+        if i < len(labels) and len(labels[i]) >= len(whole):
+            own = labels[i][: len(whole)].detach().cpu().numpy().astype(int)
+        classes.append(own[whole])
+    widths = {r.shape[1] for r in rows if r.size}
+    if not widths:
+        return note("no finite points", size)
+    if len(widths) > 1:
+        return note("points of different lengths", size)
+    data = np.concatenate([r for r in rows if r.size])
+    domain, label = np.concatenate(domains), np.concatenate(classes)
+    at, share = projected(data, projection, memory)
+    told = sorted(set(label[label >= 0].tolist()))
+    known = named(names, len(points))
+    px = text_size(size)
+    by_domain = legend_rows(known, size) if len(points) > 1 else []
+    by_class = legend_rows([str(c) for c in told], size) if 1 < len(told) <= 20 else []
+    under = (len(by_domain) + len(by_class)) * (px + 5) + 4
+    sheet = Sheet(size, size + under)
+    (x0, x1), (y0, y1) = span(at[:, 0]), span(at[:, 1])
+    dx, dy = 0.04 * (x1 - x0), 0.04 * (y1 - y0)
+    axes = Axes(sheet, (x0 - dx, x1 + dx), (y0 - dy, y1 + dy), size, bottom=under, numbered=False)
+    sheet.frame(axes.left - 4, axes.top - 4, axes.right - axes.left + 8,
+                axes.bottom - axes.top + 8)  # fmt: skip
+    radius = max(1.6, min(4.0, size / 100 * math.sqrt(200 / max(40, len(at)))))
+    # Domains interleaved, so that none hides the other.
+    order = np.argsort(np.concatenate([np.linspace(0, 1, len(r)) for r in rows]), kind="stable")
+    for i in order:
+        hue = HUES[(label[i] if label[i] >= 0 else domain[i]) % len(HUES)]
+        sheet.mark(int(domain[i]), axes.at(float(at[i, 0]), float(at[i, 1])), radius, hue)
+    y = sheet.high - under + 3
+    plain = [TEXT] if told else HUES
+    legend(sheet, by_domain, y, size, plain, range(5))
+    y += len(by_domain) * (px + 5)
+    legend(sheet, by_class, y, size, [HUES[c % len(HUES)] for c in told], [2])
+    about = {"shown": len(at), "dropped": int(sum(len(p[:most]) for p in points) - len(at))}
+    return sheet.done(), about | ({"variance": share} if math.isfinite(share) else {})
+
+
+# Confusion ---------------------------------------------------------------------------------------
+
+
+def confusion_counts(logits: Tensor, labels: Tensor | None) -> np.ndarray:
+    """Counts of (label, predicted), K K: counted, or given as they are."""
+    if labels is None:
+        return np.where(np.isfinite(x := numbers(logits)), x, 0)
+    k = logits.shape[-1]
+    finite = torch.isfinite(logits).all(-1) & (labels >= 0) & (labels < k)
+    if not k or not bool(finite.any()):
+        return np.zeros((k, k), np.float32)
+    pairs = (labels * k + logits.argmax(-1))[finite]
+    return numbers(torch.bincount(pairs, minlength=k * k).view(k, k))
+
+
+def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int) -> Any:
+    """A heat map with its numbers: a row for each label, a column for each prediction."""
+    counts = confusion_counts(logits, labels)
+    k = len(counts)
+    if not k:
+        return note("no classes", size)
+    total = float(counts.sum())
+    right = float(np.trace(counts)) / total if total > 0 else 0.0
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1e-12)  # of each label
+    px = text_size(size)
+    words = [c.strip() for c in classes.split(",")] if classes else []
+    words = named(words, k, "") if words else [str(i) for i in range(k)]
+    spare = min(size * 0.25, max(typeface(px).getlength(w) for w in words) + 8)
+    left, top = (spare if k <= 40 else 6), px + 8
+    cell = (size - left - 4) / k
+    sheet = Sheet(size, round(top + cell * k + px + 12))
+    if cell >= 3:
+        colours = mapped(shares, 0, 1, sequential()).tolist()
+        for i in range(k):
+            for j in range(k):
+                share = shares[i, j]
+                fill = tuple(colours[i][j]) if counts[i, j] else RAISED
+                sheet.box(left + j * cell, top + i * cell, cell - 1, cell - 1, fill)
+                text = short(float(counts[i, j]))
+                if counts[i, j] and typeface(px).getlength(text) <= cell - 1 and cell > px:
+                    dark = share > 0.6
+                    sheet.text(left + (j + 0.5) * cell, top + (i + 0.5) * cell, text,
+                               GROUND if dark else TEXT, px, "mm")  # fmt: skip
+    else:
+        from PIL import Image
+
+        side = round(cell * k)
+        picture = enlarged(mapped(np.sqrt(shares), 0, 1, sequential()), side, side)
+        sheet.image.paste(Image.fromarray(picture).resize((2 * side, 2 * side)),
+                          (round(2 * left), round(2 * top)))  # fmt: skip
+    if k <= 40 and cell > 6:
+        every = max(1, math.ceil((px + 2) / cell))
+        for i in range(0, k, every):
+            word = clipped(words[i], left - 8, px)
+            sheet.text(left - 5, top + (i + 0.5) * cell, word, DIM, px, "rm")
+        widest = max(typeface(px).getlength(w) for w in words)
+        every = max(1, math.ceil((min(widest, cell) + 3) / cell)) if widest < cell * 3 else 1
+        for j in range(0, k, every):
+            word = clipped(words[j], cell * every - 2, px)
+            sheet.text(left + (j + 0.5) * cell, top - 4, word, DIM, px, "mb")
+    said = clipped("row: label, column: predicted", size - 62, px)
+    sheet.text(6, sheet.high - 4, said, DIM, px, "lb")
+    sheet.text(size - 5, sheet.high - 4, f"{100 * right:.1f} %", TEXT, px, "rb")
+    return sheet.done(), {"accuracy": right, "examples": int(total)}
+
+
+# Races -------------------------------------------------------------------------------------------
+
+
+def beale(x: Any, y: Any) -> Any:
+    """Beale 1958; its minimum, 0, is at (3, ½)."""
+    return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
+
+
+# Name: height, the window in x and y, the minimum if there is one, contours by logarithm.
+SURFACES: dict[str, tuple[Any, tuple[float, float], tuple[float, float], Any, bool]] = {
+    "beale": (beale, (-4.5, 4.5), (-4.5, 4.5), (3.0, 0.5), True),
+    "saddle": (lambda x, y: x**2 - y**2, (-1.5, 1.5), (-1.0, 1.0), None, False),
+    "long valley": (
+        lambda x, y: 0.01 * x**2 + 5 * y**2, (-4.5, 4.5), (-1.5, 1.5), (0.0, 0.0), True,
+    ),
+}  # fmt: skip
+
+
+def terrain(surface: str, wide: int, high: int) -> np.ndarray:
+    """The bands of height of a surface, as a dark picture."""
+    height, (x0, x1), (y0, y1), _, log = SURFACES[surface]
+    x = np.linspace(x0, x1, wide)[None]
+    y = np.linspace(y1, y0, high)[:, None]
+    f = height(x, y) + 0 * x * y
+    f = np.log10(f + 1e-3) if log else f
+    bands = 14
+    low, top = f.min(), f.max()
+    level = np.floor((f - low) / (top - low) * bands * 0.999)
+    picture = mapped(level / bands, -0.35, 1.25, sequential()).astype(np.float32) * 0.52
+    edge = np.zeros(f.shape, bool)
+    edge[1:] |= level[1:] != level[:-1]
+    edge[:, 1:] |= level[:, 1:] != level[:, :-1]
+    picture[edge] = picture[edge] * 0.6 + 45
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def contour_race(
+    points: list[Tensor], surface: str, size: int, names: list[str] | None = None,
+    memory: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """A surface from above, and on it each point with the trail of its places at the ticks."""
+    memory = {} if memory is None else memory
+    height, xs, ys, minimum, _ = SURFACES[surface]
+    key = f"{surface} {size}"
+    high = round(size * 0.75)
+    if key not in memory:
+        memory[key] = terrain(surface, size, high)
+    places: list[tuple[float, float]] = []
+    for x in points:
+        places += [tuple(p) for p in numbers(x.reshape(-1, 2))[: LINES + 2].tolist()]
+    known = named(names, len(places), "point")
+    trails: dict[int, list[tuple[float, float]]] = memory.setdefault("trails", {})
+    values, lost = {}, []
+    for i, place in enumerate(places):
+        if not all(map(math.isfinite, place)) or max(map(abs, place)) > 1e3:
+            lost.append(known[i])
+            continue
+        trail = trails.setdefault(i, [])
+        if not trail or trail[-1] != place:
+            trail.append(place)
+        if len(trail) > POINTS:
+            del trail[1:-1:2]
+        values[known[i]] = float(height(*place))
+    px = text_size(size)
+    rows = legend_rows([f"{n} (diverged)" if n in lost else n for n in known], size)
+    under = len(rows) * (px + 5) + 6
+    sheet = Sheet(size, high, memory[key])
+    axes = Axes(sheet, xs, ys, size, numbered=False)
+    axes.left, axes.right, axes.top, axes.bottom = 0, size, 0, high
+    if minimum:
+        sheet.mark(4, axes.at(*minimum), 4, TEXT)
+    for i, trail in trails.items():
+        sheet.line([axes.at(*p) for p in trail], HUES[i % len(HUES)], 1.75)
+    for i, trail in trails.items():
+        sheet.mark(0, axes.at(*trail[-1]), 5.5, GROUND)
+        sheet.mark(0, axes.at(*trail[-1]), 4, HUES[i % len(HUES)])
+    below = Sheet(size, max(1, under))
+    legend(below, rows, 5, size, HUES, [0])
+    return stacked([sheet.done(), below.done()]), {"height": values, "diverged": lost}
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+
+def table_rows(
+    values: list[Tensor], names: list[str], top: int, example: int, classes: str
+) -> list[tuple[str, str, float]]:
+    """Name, text and, for a bar, a share of 1 (NaN for none) of each row."""
+    words = [c.strip() for c in classes.split(",")] if classes else []
+    found: list[tuple[str, str, float]] = []
+    for x, name in zip(values, names, strict=True):
+        if top and x.ndim == 2 and len(x) > example:
+            row = x[example].detach().float().cpu()
+            given = bool((row >= 0).all()) and abs(float(row.sum()) - 1) < 1e-3
+            p = torch.nan_to_num(row if given else row.softmax(0))
+            best = p.topk(min(top, len(p)))
+            for share, k in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+                word = words[k] if k < len(words) else f"{name} {k}"
+                found.append((word, f"{100 * share:.1f} %", share))
+        elif x.numel() == 1:
+            found.append((name, short(float(x)), math.nan))
+        elif not x.numel():
+            found.append((name, "no numbers", math.nan))
+        elif x.is_floating_point():
+            flat = numbers(thinned(x, VALUES))
+            some = flat[np.isfinite(flat)].astype(np.float64)
+            text = f"{short(float(some.mean()))} ± {short(float(some.std()))}" if some.size else "–"
+            bad = flat.size - some.size
+            found.append((name, text + (f", {bad} not finite" if bad else ""), math.nan))
+        else:
+            first = " ".join(map(str, x.reshape(-1)[:12].tolist()))
+            found.append((name, first + (" …" if x.numel() > 12 else ""), math.nan))
+    return found
+
+
+def text_table(
+    values: list[Tensor], top: int, example: int, classes: str, size: int,
+    names: list[str] | None = None,
+) -> Any:  # fmt: skip
+    """Rows of a name and a number; classes with a bar of their probability."""
+    rows = table_rows(values, named(names, len(values)), top, example, classes)[:40]
+    if not rows:
+        return note("no numbers", size)
+    px = text_size(size) + 1
+    line = px + 9
+    sheet = Sheet(size, line * len(rows) + 4)
+    for i, (name, text, share) in enumerate(rows):
+        y = 2 + i * line
+        if i:
+            sheet.line([(6, y), (size - 6, y)], RAISED, 0.5)
+        wide = typeface(px).getlength(text)
+        if math.isfinite(share):
+            sheet.box(6, y + line - 4, (size - 12) * share, 2, ACCENT)
+        text = clipped(text, size * 0.62, px)
+        sheet.text(size - 7, y + line / 2 - 1, text, TEXT, px, "rm")
+        room = size - 24 - min(wide, size * 0.62)
+        sheet.text(7, y + line / 2 - 1, clipped(name, room, px), DIM, px, "lm")
+    return sheet.done(), {"rows": [[n, t] for n, t, _ in rows]}
