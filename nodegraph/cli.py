@@ -286,7 +286,8 @@ def train(options: argparse.Namespace) -> int:
     chosen = settings(options.set)
     graph = choose(document.graph, options.preset, chosen)
     refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
-    from .training.run import folder_for, start
+    from .runs import folder_for
+    from .training.run import start
     from .training.trainer import Options
 
     out = options.out or folder_for(graph, Path("runs"))

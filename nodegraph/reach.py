@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .graph import Graph, GraphError, Ref, Reference, refs, substitute
-from .node import Metric, Node, Optimiser, Schedule, Source
+from .node import Metric, Node, Optimiser, Schedule, Source, View
 from .scope import Scope
 
 Signs = frozenset[int]  # of {+1, −1}: both where ways with and without a reversal meet
@@ -77,7 +77,7 @@ def turn(graph: Graph, scope: Scope, to: Ref) -> str:
     """What happens to the gradient that flows back out of an input: it is "reversed" or "detached",
     or "" where it stays as it is."""
     declared = scope.type_of(graph, to.node)
-    if not isinstance(declared, type) or issubclass(declared, Metric):
+    if not isinstance(declared, type) or issubclass(declared, (Metric, View)):
         return ""
     if declared.reverses_gradient and to.port == next(iter(declared.inputs)):
         return "reversed"

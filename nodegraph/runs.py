@@ -259,6 +259,17 @@ def runs(folder: Path) -> list[Run]:
     return sorted(found, key=lambda r: (r.created, r.name), reverse=True)
 
 
+def folder_for(graph: Graph, out: Path) -> Path:
+    """A new name for a run in `out`: the title and the time."""
+    title = "".join(c if c.isalnum() else "-" for c in graph.meta.get("title", "graph").lower())
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    name = f"{title.strip('-')}-{stamp}"
+    number = 2
+    while (out / name).exists():
+        name, number = f"{title.strip('-')}-{stamp}-{number}", number + 1
+    return out / name
+
+
 # Changing ----------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from .view import Rect
 TITLE, HEAD, ROW, FOOT = 26, 44, 20, 6  # the title bar, with the line of the type, a row, the rest
 NARROW, WIDE, PAD = 150, 190, 10  # least and greatest width, space at the sides
 SHOWN = 5  # fields; more are folded
+VIEW = (240, 260)  # width and height of a view, which holds a picture
 TEXT = 13.0  # pixels
 SMALL = 11.0
 
@@ -126,6 +127,7 @@ class Face:
     collapsed: bool = False
     severity: str = ""  # of its worst problem
     problem: str = ""
+    picture: Rect | None = None  # where a view shows what it has drawn
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def node_face(
     shown = _shown(settings, entry, inputs, linked)
     values = {k: _value(entry.params.get(k, settings[k].default)) for k in shown}
     texts += [by(k, SMALL) + by(v, SMALL) + 4 * PAD for k, v in values.items()]
-    w = min(max(NARROW, 10 * -(-max(texts) // 10)), WIDE)
+    view = getattr(declared, "category", "") == "views"
+    w = VIEW[0] if view else min(max(NARROW, 10 * -(-max(texts) // 10)), WIDE)
     high = ROW * max(len(rows), len(outputs))
 
     def pin_at(port: str, side: str) -> tuple[float, float]:
@@ -209,14 +212,17 @@ def node_face(
         )
         for i, k in enumerate(shown)
     )  # fmt: skip
+    under = HEAD + high + ROW * len(shown)
+    picture = (FOOT, under, w - 2 * FOOT, VIEW[1] - HEAD - ROW - FOOT) if view else None
+    whole = under + picture[3] if picture else under
     return Face(
         "node", clipped(name, w - 20, TEXT, by), clipped(type_line, w - 20, SMALL, by),
-        float(w), float(TITLE if collapsed else HEAD + high + ROW * len(shown) + FOOT),
+        float(w), float(TITLE if collapsed else whole + FOOT),
         pins_in, pins_out, () if collapsed else fields, len(settings) - len(shown),
         getattr(declared, "category", ""), colour, badge,
         owner if calls.get(owner, 1) > 1 else "", isinstance(declared, Graph),
         graph.nodes.get(owner, entry).frozen, entry.bypassed, collapsed,
-        *problem,
+        *problem, None if collapsed else picture,
     )  # fmt: skip
 
 

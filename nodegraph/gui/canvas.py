@@ -40,6 +40,16 @@ class DrawnBox:
     face: Face
     at: tuple[float, float]
     detailed: bool = False
+    picture: int | str = 0  # the image of a view
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture that a box shows: a texture, and its size."""
+
+    texture: int | str
+    width: int
+    height: int
 
 
 @dataclass
@@ -87,6 +97,8 @@ class Canvas:
     far: bool = False
     visible: set[Hashable] = field(default_factory=set)  # the boxes and wires that are in sight
     grid_key: tuple[Any, ...] = ()
+    pictures: Mapping[str, Shown] = field(default_factory=dict)  # by box
+    probes: Mapping[Link, str] = field(default_factory=dict)  # what stands on links instead
 
     def build(self) -> None:
         """Make the plot and its layers in the current container."""
@@ -202,10 +214,50 @@ class Canvas:
             dpg.configure_item(far, fill=fill, color=edge, thickness=4 * width)
         detailed = self.view.zoom >= DETAIL
         detail, summary = self.face(item, box.face, selected, detailed)
+        picture = self.picture(item, name, box.face)
         nowhere = (math.nan, math.nan)
-        drawn = DrawnBox(item, detail, summary, far, box.face, nowhere, detailed)
+        drawn = DrawnBox(item, detail, summary, far, box.face, nowhere, detailed, picture)
         self.boxes[name] = drawn
         self.place(drawn, box)
+
+    def picture(self, item: int | str, name: str, face: Face) -> int | str:
+        """What a view shows, as large as it fits; the image, or 0."""
+        if face.picture is None:
+            return 0
+        x, y, w, h = face.picture
+        p, shown = self.palette, self.pictures.get(name)
+        dpg.draw_rectangle(
+            (x, y), (x + w, y + h), fill=p.canvas, color=NOTHING, rounding=4, parent=item
+        )
+        if shown is None:
+            words = "no picture yet: press play"
+            at = (x + (w - measure(words, SMALL)) / 2, y + h / 2 - 8)
+            dpg.draw_text(at, words, size=SMALL, color=p.dim, parent=item)
+            return 0
+        scale = min(w / shown.width, h / shown.height)
+        wide, high = shown.width * scale, shown.height * scale
+        left, top = x + (w - wide) / 2, y + (h - high) / 2
+        return dpg.draw_image(shown.texture, (left, top), (left + wide, top + high), parent=item)
+
+    def show_pictures(self, pictures: Mapping[str, Shown]) -> None:
+        """Other pictures in the views; one of the same size takes the place of the one before."""
+        before, self.pictures = self.pictures, pictures
+        for name in {*before, *pictures}:
+            drawn, old, new = self.boxes.get(name), before.get(name), pictures.get(name)
+            if drawn is None or old == new:
+                continue
+            same = old and new and (old.width, old.height) == (new.width, new.height)
+            if drawn.picture and same and new:
+                dpg.configure_item(drawn.picture, texture_tag=new.texture)
+            elif name in self.scene.boxes:
+                self.draw_box(name, self.scene.boxes[name], name in self.scene.selection)
+
+    def show_probes(self, probes: Mapping[Link, str]) -> None:
+        """Other words on the links: what probes have found, instead of the shapes."""
+        before, self.probes = self.probes, probes
+        for link in {*before, *probes}:
+            if before.get(link) != probes.get(link) and link in self.scene.wires:
+                self.draw_wire(link, self.scene.wires[link])
 
     def colour(self, face: Face) -> Colour:
         """The colour of a box's family, or the one that was chosen for it."""
@@ -351,7 +403,7 @@ class Canvas:
         ]  # fmt: skip
         for point in wire.points:
             dpg.draw_circle(point, 4, fill=colour, color=NOTHING, segments=12, parent=item)
-        if label := fitted(wire):
+        if label := self.probes.get(link) or fitted(wire):
             x, y = middle(wire)
             wide = measure(label, 10) + 12
             chip: int | str = dpg.add_draw_node(parent=item, show=labelled)
@@ -437,4 +489,5 @@ class Canvas:
         self.visible = set()
         self.frames.clear()
         self.grid_key = ()
+        self.pictures, self.probes = {}, {}
         self.scene = Scene()

@@ -300,6 +300,24 @@ COMMANDS: tuple[Command, ...] = (
     Command("zoom_in", "Nearer", ("+", "="), "Zoom in.", _zoom(1.25), "View"),
     Command("zoom_out", "Farther", ("-",), "Zoom out.", _zoom(0.8), "View"),
     Command("zoom_one", "Actual size", ("0",), "Zoom to 100 %.", _zoom(0.0), "View"),
+    Command("play", "Train or pause", ("f5",), "Begin to train the graph, go on, or pause.",
+            _asks("play"), "Train"),
+    Command("step", "One step", ("f10",), "Train one step, then pause.", _asks("step"), "Train"),
+    Command("stop", "Stop training", ("shift+f5",), "Save a checkpoint and end the run.",
+            _asks("stop"), "Train"),
+    Command("apply", "Apply the changes", ("f6",), "Go on with the changed graph, and the weights "
+            "of all that still matches.", _asks("apply"), "Train"),
+    Command("checkpoint", "Save a checkpoint", ("ctrl+f5",), "Write a checkpoint of this moment.",
+            _asks("checkpoint"), "Train"),
+    Command("probes", "Probe the links", ("p",), "Show what each link carries, and the gradient "
+            "that comes back.", _asks("probes"), "Train"),
+    *(
+        Command(f"dock_{name.lower()}", f"Show {name.lower()}", (f"alt+{number}",),
+                f"Bring the tab {name} under the canvas to the front.",
+                _asks(f"dock_{name.lower()}"), "Train")
+        for number, name in enumerate(
+            ("Programme", "Curves", "Pictures", "Runs", "Messages"), 1)
+    ),
     Command("save", "Save", ("ctrl+s",), "Write the file.", _save, "File"),
     Command("save_as", "Save as…", ("ctrl+shift+s",), "Write another file.", _asks("save_as"),
             "File"),
@@ -324,7 +342,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("help", "Keys", ("?", "f1"), "Show all keys.", _asks("help"), "Help"),
 )  # fmt: skip
 
-SECTIONS = ("File", "Edit", "Add", "Select", "Groups", "Arrange", "View", "Help")
+SECTIONS = ("File", "Edit", "Add", "Select", "Groups", "Arrange", "Train", "View", "Help")
 BY_NAME = {c.name: c for c in COMMANDS}
 KEYS = {key: c for c in COMMANDS for key in c.keys}
 

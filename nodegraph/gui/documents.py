@@ -9,12 +9,13 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from .. import preferences
+from .. import files, preferences, provenance, runs
 from ..graph import GraphError
 from ..journal import Journal
 from ..library import Library
 from ..session import Clipboard, Session
 from .gestures import Gestures
+from .live import Live
 from .popups import Popups
 
 LOOK = 2.0  # seconds between two looks at the file on disk
@@ -35,10 +36,11 @@ class SystemClipboard(Clipboard):
 
 @dataclass
 class Tab:
-    """An open graph, and the hand on it."""
+    """An open graph, the hand on it, and its training."""
 
     session: Session
     gestures: Gestures
+    live: Live
 
 
 class Documents:
@@ -73,13 +75,14 @@ class Documents:
 
     # Tabs -----------------------------------------------------------------------------------------
 
-    def attach(self, session: Session) -> None:
+    def attach(self, session: Session) -> Tab:
         """A tab for a session, in front, with all of its graph in sight."""
         gestures = Gestures(session)
         session.clipboard = self.clipboard
-        self.tabs.append(Tab(session, gestures))
+        self.tabs.append(Tab(session, gestures, Live(session)))
         self.show(len(self.tabs) - 1)  # the window gives the view its size
         gestures.fit()
+        return self.tabs[-1]
 
     def show(self, index: int) -> None:
         """Bring a tab to the front; −1 shows the gallery when there is none."""
@@ -101,6 +104,7 @@ class Documents:
 
         def gone() -> None:
             at = self.tabs.index(tab)
+            tab.live.stop()
             del self.tabs[at]
             after = self.active - (at < self.active)
             self.show(min(after, len(self.tabs) - 1))
@@ -122,6 +126,9 @@ class Documents:
 
     def open(self, path: Path, copy: bool = False) -> None:
         """Open a file in a tab of its own, or bring the one that has it to the front."""
+        if path.suffix == ".png":
+            self.open_picture(path)
+            return
         for index, tab in enumerate(self.tabs):
             if not copy and tab.session.file == path.absolute():
                 self.show(index)
@@ -135,6 +142,42 @@ class Documents:
             self._opened(path)
         self.attach(session)
 
+    def open_run(self, folder: Path, checkpoint: str = "", branch: bool = False) -> None:
+        """The graph of a run in a tab, and the run at a checkpoint, paused; or a branch of it."""
+        try:
+            graph = runs.Checkpoint.parse(checkpoint).graph if checkpoint else 0
+            edits = [e.graph for e in runs.edits(folder) if not e.update]
+            number = graph if checkpoint else max(edits, default=0)
+            text, preset, _ = runs.graph_text(folder, number)
+            session = Session(files.parse(text, str(folder)).graph, library=self.library)
+        except GraphError as wrong:
+            self.tell(str(wrong), "error")
+            return
+        live = self.attach(session).live
+        live.options.preset = preset
+        if branch:
+            live.folder = folder
+            live.branch(checkpoint)
+        else:
+            live.resume(folder, checkpoint)
+
+    def open_picture(self, path: Path) -> None:
+        """The state that a picture of a run shows: its graph, and a branch from its checkpoint."""
+        try:
+            about = provenance.read_png(path)
+        except (OSError, ValueError) as wrong:
+            self.tell(str(wrong), "error")
+            return
+        places = [*path.absolute().parents[1:3], Path("runs") / str(about.get("run", ""))]
+        folder = next((p for p in places if (p / runs.ABOUT).is_file()), None)
+        name = str(about.get("checkpoint", ""))
+        if folder is None or not (folder / "checkpoints" / name).is_dir() or not name:
+            gone = f"checkpoint {name} of " if folder and name else ""
+            self.tell(f"{path.name} shows step {about.get('step')} of {about.get('run')}: {gone}"
+                      "that run is not here any more", "error")  # fmt: skip
+            return
+        self.open_run(folder, name, branch=True)
+
     def new(self) -> None:
         """An empty graph."""
         self.attach(Session(library=self.library))
@@ -147,7 +190,7 @@ class Documents:
             self.popups.close()
             self.open(path)
 
-        self.popups.files("Open", folder, chosen, save=False)
+        self.popups.files("Open", folder, chosen, save=False, suffixes=(".yaml", ".yml", ".png"))
 
     def save(
         self, tab: Tab | None = None, as_: bool = False, then: Callable[[], Any] = lambda: None

@@ -9,7 +9,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from ..graph import Graph
+from ..graph import Graph, Ref, refs
 from ..layout import OUT
 from ..session import Session
 from .boxes import Pin
@@ -68,6 +68,8 @@ class Menus:
         entries: list[Choice] = []
         if hit is not None and hit.link is not None:
             entries = self.of_link(tab, x, y, hit.link)
+        elif hit is not None and hit.pin is not None and hit.node in session.graph.nodes:
+            entries = self.of_pin(tab, hit.pin)
         elif hit is not None and hit.node:
             entries = [self.choice(n) for n in OF_NODE]
             entries += self.of_weights(session, hit.node)
@@ -98,6 +100,20 @@ class Menus:
             Choice("Delete the link", "", "", partial(session.disconnect, link.to, link.source)),
             Choice(f"Shape {shape}", "", "", partial(self.documents.tell, ends)),
         ]
+
+    def of_pin(self, tab: Tab, pin: Pin) -> list[Choice]:
+        """What can be done at a pin: peek at the value, or unlink it."""
+        session, live = tab.session, tab.live
+        linked = refs(session.graph.links.get(Ref(pin.node, pin.port), ()))
+        found = []
+        for ref in [pin.ref] if pin.side == "out" else linked:
+            output = session.place(ref.node, ref.port)
+            words = "Peek no more at" if output in live.peeks else "Peek at"
+            found.append(Choice(f"{words} {output}", "", "", partial(live.peek, output)))
+        if pin.side == "in" and linked:
+            away = partial(session.disconnect, Ref(pin.node, pin.port))
+            found.append(Choice("Delete the link", "", "", away))
+        return found or [Choice("Nothing is linked here", "", "", lambda: None)]
 
     def of_weights(self, session: Session, name: str) -> list[Choice]:
         """What can be done about the weights of a node: share, part, freeze."""

@@ -57,15 +57,19 @@ KINDS = {
 }  # fmt: skip
 FAMILIES = {
     "sources": "#d0a54a", "losses": "#d97a68", "optimisers": "#e0935a", "schedules": "#7fb98a",
-    "metrics": "#5fb0bd", "adversarial": "#c77fae", "group": "#9aa7ff", "": "#8793a5",
+    "metrics": "#5fb0bd", "adversarial": "#c77fae", "views": "#58a6ff", "group": "#9aa7ff",
+    "": "#8793a5",
 }  # fmt: skip
 KINDS_LIGHT = {
     "tensor": "#4f74ab", "image": "#a87c1f", "labels": "#8a57ad", "scalar": "#3f8f52",
     "loss": "#bb4b37",
 }  # fmt: skip
+# Of curves: told apart by the colour-blind too (M. Okabe & K. Ito, Color Universal Design, 2008).
+CURVES = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a81c", "#999999")
 FAMILIES_LIGHT = {
     "sources": "#a87c1f", "losses": "#bb4b37", "optimisers": "#c46a22", "schedules": "#3f8f52",
-    "metrics": "#22808f", "adversarial": "#a34c86", "group": "#5560d0", "": "#66748a",
+    "metrics": "#22808f", "adversarial": "#a34c86", "views": "#1f6feb", "group": "#5560d0",
+    "": "#66748a",
 }  # fmt: skip
 
 DARK = Palette(

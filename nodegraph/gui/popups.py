@@ -236,8 +236,11 @@ class Popups:
         )  # fmt: skip
         dpg.focus_item(self.input)
 
-    def files(self, title: str, start: Path, done: Callable[[Path], Any], save: bool) -> None:
-        """Choose a file: folders and YAML files to walk through, or a path to type."""
+    def files(
+        self, title: str, start: Path, done: Callable[[Path], Any], save: bool,
+        suffixes: Sequence[str] = (".yaml", ".yml"),
+    ) -> None:  # fmt: skip
+        """Choose a file: folders and files of some kinds to walk through, or a path to type."""
 
         def listing(words: str) -> list[Choice]:
             path = Path(words).expanduser()
@@ -245,7 +248,7 @@ class Popups:
             part = "" if folder == path else path.name
             rows: list[Choice] = []
             if save and part:
-                name = path if path.suffix else path.with_suffix(".yaml")
+                name = path if path.suffix else path.with_suffix(suffixes[0])
                 word = "replace" if name.exists() else "save"
                 rows.append(Choice(name.name, word, str(name), partial(done, name)))
             try:
@@ -262,7 +265,7 @@ class Popups:
                         Choice(label, "folder", str(found),
                                partial(self.ask, 120, 90, title, listing, go))
                     )  # fmt: skip
-                elif found.suffix in (".yaml", ".yml"):
+                elif found.suffix in suffixes:
                     rows.append(Choice(found.name, "", str(found), partial(done, found)))
             return rows
 

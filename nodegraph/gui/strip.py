@@ -1,4 +1,4 @@
-"""The training programme under the canvas: stages, the updates of each in order, what is watched.
+"""The training programme: stages, the updates of each in order, what is watched.
 
 A row of updates is dragged by its name to another place; a stage too. Hovering an update shows on
 the canvas whom its gradient reaches.
@@ -27,12 +27,14 @@ NAME, STEPS, TIMES = 110, 80, 34
 class Strip:
     """Lines of the session's `train:`, each change an edit."""
 
-    def __init__(self, palette: Palette, fonts: dict[str, int | str], popups: Popups) -> None:
-        self.palette, self.fonts, self.popups = palette, fonts, popups
+    def __init__(
+        self, palette: Palette, fonts: dict[str, int | str], popups: Popups,
+        once: Callable[[str], Any],
+    ) -> None:  # fmt: skip
+        self.palette, self.fonts, self.popups, self.once = palette, fonts, popups, once
         self.scale = 1.0
         self.fields: list[int | str] = []
         self.chips: dict[int | str, str] = {}  # item: the update or loss that it shows
-        self.high = 0
 
     def typing(self) -> bool:
         """Whether keys belong to one of the inputs."""
@@ -51,8 +53,8 @@ class Strip:
         lines = sum(2 + len(programme.rows(stage)) for stage in session.root.train)
         return EDGE + ROW * max(lines, 1)
 
-    def show(self, session: Session, parent: str) -> bool:
-        """Draw the lines anew; whether they need another height."""
+    def show(self, session: Session, parent: str) -> None:
+        """Draw the lines anew."""
         dpg.delete_item(parent, children_only=True)
         self.fields.clear()
         self.chips.clear()
@@ -68,8 +70,6 @@ class Strip:
                 dpg.add_text("Nothing is trained yet.", color=self.palette.dim)
                 self.add_stage(session)
         dpg.pop_container_stack()
-        before, self.high = self.high, self.height(session)
-        return before != self.high
 
     # Lines ----------------------------------------------------------------------------------------
 
@@ -131,6 +131,10 @@ class Strip:
                 str(times), TIMES,
                 lambda text: session.repeat_update(name, position, typed(text)),
             )  # fmt: skip
+            self.button(
+                f"once##{name}{position}", partial(self.run_once, session, update),
+                "Run this update alone, once: training pauses after it",
+            )  # fmt: skip
             minimised, moved = effect(session, update)
             dpg.add_text("minimises", color=p.dim)
             for loss in minimised:
@@ -146,6 +150,13 @@ class Strip:
                 f"×##{name}{position}", lambda: session.remove_update(name, position),
                 f"Without this update in {name}",
             )  # fmt: skip
+
+    def run_once(self, session: Session, update: Any) -> None:
+        """Have an update run alone."""
+        try:
+            self.once(str(substitute(update, session.root.params)))
+        except GraphError as wrong:
+            session.tell(str(wrong), "refused")
 
     # Pieces ---------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ..runs import branch
 from . import checkpoint
 from .trainer import Options, Trainer
 
-__all__ = ["branch", "checked", "folder_for", "graph_at", "restore", "resume", "start"]
+__all__ = ["branch", "checked", "graph_at", "restore", "resume", "start"]
 
 
 def checked(graph: Graph, preset: str, settings: Mapping[str, Any] | None) -> Graph:
@@ -128,14 +128,3 @@ def trim(log: Path, size: int) -> None:
     """Drop the reports that were made after the checkpoint."""
     if log.exists() and log.stat().st_size > size:
         os.truncate(log, size)
-
-
-def folder_for(graph: Graph, out: Path) -> Path:
-    """A new name for a run in `out`: the title and the time."""
-    title = "".join(c if c.isalnum() else "-" for c in graph.meta.get("title", "graph").lower())
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    name = f"{title.strip('-')}-{stamp}"
-    number = 2
-    while (out / name).exists():
-        name, number = f"{title.strip('-')}-{stamp}-{number}", number + 1
-    return out / name

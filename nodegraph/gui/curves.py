@@ -1,0 +1,274 @@
+"""Losses and metrics over the steps, with what was changed; several runs laid over each other."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from .live import Curve, Live
+from .palette import CURVES, Palette, faded, hexed
+
+MOST = 4000  # points of a line that are drawn
+SIDE = 250  # pixels of the list beside the plot
+
+
+def smoothed(values: Sequence[float], weight: float) -> list[float]:
+    """An exponential moving average, unbiased at the beginning (D. Kingma & J. Ba, Adam, 2015)."""
+    if not weight:
+        return list(values)
+    found, average, whole = [], 0.0, 1.0
+    for value in values:
+        if math.isfinite(value):
+            average = weight * average + (1 - weight) * value
+            whole *= weight
+        found.append(average / (1 - whole) if whole < 1 else value)
+    return found
+
+
+def thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most `MOST` of the points; of those that fall together the extremes stay."""
+    size = -(-len(steps) // (MOST // 2))
+    if size < 2:
+        return list(steps), list(values)
+    kept: set[int] = {0, len(steps) - 1}
+    for start in range(0, len(steps), size):
+        part = range(start, min(start + size, len(steps)))
+        kept |= {min(part, key=values.__getitem__), max(part, key=values.__getitem__)}
+    return [steps[i] for i in sorted(kept)], [values[i] for i in sorted(kept)]
+
+
+def as_csv(runs: Mapping[str, Mapping[str, Curve]]) -> str:
+    """All numbers of some runs, a line each: run, name, step, value."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["run", "name", "step", "value"])
+    for run, curves in runs.items():
+        for name, curve in curves.items():
+            rows.writerows([run, name, int(s), v] for s, v in zip(curve.steps, curve.values))
+    return text.getvalue()
+
+
+class Curves:
+    """A plot, and a list with what is shown and its values under the mouse."""
+
+    def __init__(
+        self, palette: Palette, choose: Callable[[str, str, Callable[[Path], Any]], Any]
+    ) -> None:
+        self.palette, self.choose = palette, choose
+        self.scale = 1.0
+        self.log, self.weight = False, 0.0
+        self.hidden: set[str] = set()
+        self.others: dict[str, Mapping[str, Curve]] = {}  # runs that are laid over this one
+        self.live: Live | None = None
+        self.lines: dict[tuple[str, str], int | str] = {}
+        self.values: dict[str, int | str] = {}  # the text beside each name
+        self.drawn: tuple[Any, ...] = ()
+
+    def clear(self) -> None:
+        """Draw everything anew the next time."""
+        self.drawn = ()
+
+    def show(self, live: Live, parent: str, looking: int | None, high: int) -> None:
+        """Bring the plot up to a run."""
+        self.live = live
+        names = tuple(live.curves)
+        drawn = (id(live), names, tuple(self.others), self.log, self.palette.name, self.scale, high)
+        if drawn != self.drawn:
+            self.drawn = drawn
+            self.build(live, parent, high)
+        if not names:
+            return
+        for (run, name), line in self.lines.items():
+            curve = (self.others[run] if run else live.curves).get(name)
+            if curve is not None:
+                values = smoothed(curve.values, self.weight)
+                if self.log:
+                    values = [v if v > 0 else math.nan for v in values]
+                dpg.configure_item(line, show=name not in self.hidden)
+                dpg.set_value(line, [*map(list, thinned(curve.steps, values))])
+        dpg.set_value("curves:marks", [[float(step) for step, _ in live.marks]])
+        at = [float(looking)] if looking is not None else []
+        dpg.set_value("curves:time", [at])
+        self.hover()
+
+    def build(self, live: Live, parent: str, high: int) -> None:
+        """The plot and the list, for the curves that there are."""
+        s, p = self.scale, self.palette
+        dpg.delete_item(parent, children_only=True)
+        self.lines.clear()
+        self.values.clear()
+        dpg.push_container_stack(parent)
+        if not live.curves:
+            dpg.add_text("Curves appear here while the graph trains: press Train.", color=p.dim)
+            dpg.pop_container_stack()
+            return
+        with dpg.group(horizontal=True):
+            side = int(SIDE * s)
+            with dpg.plot(
+                tag="curves:plot", width=-side, height=high, no_menus=True, no_mouse_pos=True,
+                no_title=True,
+            ):  # fmt: skip
+                dpg.add_plot_axis(dpg.mvXAxis, label="step", auto_fit=True, tag="curves:x")
+                scale = dpg.mvPlotScale_Log10 if self.log else dpg.mvPlotScale_Linear
+                with dpg.plot_axis(dpg.mvYAxis, auto_fit=True, scale=scale, tag="curves:y"):
+                    self.add_lines("", live.curves)
+                    for run, curves in self.others.items():
+                        self.add_lines(run, curves)
+                    for tag, colour in (("marks", p.warning), ("time", p.accent)):
+                        item = dpg.add_inf_line_series([], tag=f"curves:{tag}")
+                        dpg.bind_item_theme(item, line_theme(faded(colour, 170), 1.5))
+            with dpg.child_window(width=side - 8, height=high, border=False):
+                self.tools()
+                self.list(live)
+        dpg.pop_container_stack()
+
+    def add_lines(self, run: str, curves: Mapping[str, Curve]) -> None:
+        """The lines of a run; those of another one are paler."""
+        for index, name in enumerate(curves):
+            colour = hexed(CURVES[self.index(name, index) % len(CURVES)])
+            item = dpg.add_line_series([], [])
+            dpg.bind_item_theme(item, line_theme(faded(colour, 110) if run else colour, 2.0))
+            self.lines[run, name] = item
+
+    def index(self, name: str, default: int) -> int:
+        """The place of a name in the list: the same name has the same colour in all runs."""
+        names = list(self.live.curves) if self.live else []
+        return names.index(name) if name in names else default
+
+    def tools(self) -> None:
+        """Scale, smoothing, export."""
+        with dpg.group(horizontal=True):
+            dpg.add_checkbox(label="log", default_value=self.log,
+                             callback=lambda _, on: self.set(log=on))  # fmt: skip
+            dpg.add_slider_float(
+                width=int(90 * self.scale), max_value=0.99, default_value=self.weight,
+                format="smooth %.2f", callback=lambda _, weight: self.set(weight=weight),
+            )  # fmt: skip
+        with dpg.group(horizontal=True):
+            dpg.add_button(label="CSV", small=True, callback=self.export_csv)
+            dpg.add_button(label="PNG", small=True, callback=self.export_png)
+            if self.others:
+                dpg.add_button(label="this run alone", small=True, callback=self.alone)
+
+    def list(self, live: Live) -> None:
+        """A line for each curve: shown or not, its colour, its value."""
+        for index, name in enumerate(live.curves):
+            with dpg.group(horizontal=True):
+                box = dpg.add_checkbox(
+                    default_value=name not in self.hidden,
+                    callback=lambda _, on, n=name: self.toggle(n, on),
+                )  # fmt: skip
+                dpg.bind_item_theme(box, check_theme(hexed(CURVES[index % len(CURVES)])))
+                dpg.add_text(name, color=self.palette.text)
+                self.values[name] = dpg.add_text("", color=self.palette.dim)
+        for run in self.others:
+            dpg.add_text(f"paler: {run}", color=self.palette.dim, wrap=int(SIDE * 0.9 * self.scale))
+        for step, words in live.marks[-6:]:
+            dpg.add_text(f"at {step}: {words}", color=self.palette.warning,
+                         wrap=int(SIDE * 0.9 * self.scale))  # fmt: skip
+
+    def hover(self) -> None:
+        """The values at the step under the mouse, else the last ones."""
+        live = self.live
+        assert live is not None
+        hovered = dpg.does_item_exist("curves:plot") and dpg.is_item_hovered("curves:plot")
+        at = dpg.get_plot_mouse_pos()[0] if hovered else math.inf
+        for name, item in self.values.items():
+            curve = live.curves.get(name)
+            if curve and curve.steps:
+                index = max((i for i, s in enumerate(curve.steps) if s <= at), default=0)
+                where = f"  at {int(curve.steps[index])}" if hovered else ""
+                dpg.set_value(item, f"{curve.values[index]:.4g}{where}")
+
+    # What a person does ---------------------------------------------------------------------------
+
+    def set(self, **changes: Any) -> None:
+        """Change the scale or the smoothing."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        if self.live:
+            self.live.revision += 1
+
+    def toggle(self, name: str, on: bool) -> None:
+        """Show a curve, or not."""
+        self.hidden = self.hidden - {name} if on else self.hidden | {name}
+        if self.live:
+            self.live.revision += 1
+
+    def lay_over(self, run: str, curves: Mapping[str, Curve]) -> None:
+        """Another run's curves over this one's, or no more."""
+        if self.others.pop(run, None) is None:
+            self.others[run] = curves
+        self.clear()
+
+    def alone(self) -> None:
+        """No other runs."""
+        self.others.clear()
+        self.clear()
+        if self.live:
+            self.live.revision += 1
+
+    def export_csv(self) -> None:
+        """Write all numbers as a table."""
+        live = self.live
+        assert live is not None
+        name = live.folder.name if live.folder else "this run"
+        text = as_csv({name: live.curves, **self.others})
+        self.choose("Export the numbers", ".csv",
+                    lambda path: path.write_text(text, encoding="utf-8"))  # fmt: skip
+
+    def export_png(self) -> None:
+        """Write a picture of the plot."""
+        left, top = dpg.get_item_rect_min("curves:plot")
+        wide, high = dpg.get_item_rect_size("curves:plot")
+        area = (int(left), int(top), int(wide), int(high))
+        self.choose("Export a picture", ".png", lambda path: save_area(path, area))
+
+
+def save_area(path: Path, area: tuple[int, int, int, int]) -> None:
+    """Write a part of the window as PNG, once it has been drawn again."""
+    import numpy as np
+
+    from ..provenance import png
+
+    left, top, wide, high = area
+
+    def take(_: Any, buffer: Any) -> None:
+        width, height = buffer.get_width(), buffer.get_height()
+        pixels = np.frombuffer(buffer, np.float32).reshape(height, width, 4)
+        part = pixels[top : top + high, left : left + wide, :3]
+        rows = (np.ascontiguousarray(part) * 255).round().astype(np.uint8)
+        path.write_bytes(png(rows.shape[1], rows.shape[0], rows.tobytes(), {"view": "curves"}))
+
+    dpg.output_frame_buffer(callback=take)
+
+
+_themes: dict[tuple[Any, ...], int | str] = {}
+
+
+def line_theme(colour: tuple[int, int, int, int], thick: float) -> int | str:
+    """The theme of a line in a plot."""
+    key = ("line", colour, thick)
+    if key not in _themes:
+        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_color(dpg.mvPlotCol_Line, colour, category=dpg.mvThemeCat_Plots)
+            dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, category=dpg.mvThemeCat_Plots)
+        _themes[key] = made
+    return _themes[key]
+
+
+def check_theme(colour: tuple[int, int, int, int]) -> int | str:
+    """The theme of a box to check that has the colour of a curve."""
+    key = ("check", colour)
+    if key not in _themes:
+        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_color(dpg.mvThemeCol_CheckMark, colour)
+            dpg.add_theme_color(dpg.mvThemeCol_FrameBg, faded(colour, 60))
+        _themes[key] = made
+    return _themes[key]

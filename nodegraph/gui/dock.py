@@ -1,0 +1,142 @@
+"""What stands under the canvas, a tab each: the programme, curves, pictures, runs, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dearpygui.dearpygui as dpg
+
+from .canvas import Shown
+from .curves import Curves
+from .documents import Documents, Tab
+from .live import Live
+from .palette import Palette
+from .popups import Popups
+from .runs_panel import RunsPanel
+from .strip import Strip
+from .viewer import Viewer
+
+TABS = ("Programme", "Curves", "Pictures", "Runs", "Messages")
+BAR = 32  # pixels of the tabs
+HIGH = 280  # pixels of what is not the programme
+
+
+class Dock:
+    """The tab in front is drawn when what it shows has changed."""
+
+    def __init__(
+        self, palette: Palette, fonts: dict[str, int | str], popups: Popups, documents: Documents,
+        once: Callable[[str], Any],
+    ) -> None:  # fmt: skip
+        self.popups, self.documents = popups, documents
+        self.strip = Strip(palette, fonts, popups, once)
+        self.curves = Curves(palette, self.choose)
+        self.viewer = Viewer(palette, self.choose)
+        self.runs = RunsPanel(palette, documents, popups, self.curves, self.turn)
+        self.palette, self.scale = palette, 1.0
+        self.seen: tuple[Any, ...] = ()
+        self.turned = False  # another tab came to the front
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """All that is drawn in a palette, at a scale."""
+        return self, self.strip, self.curves, self.viewer, self.runs
+
+    def build(self) -> None:
+        """Make the tabs in the current container."""
+        with dpg.tab_bar(tag="dock:tabs", callback=self.on_turn):
+            for name in TABS:
+                with dpg.tab(label=name, tag=f"dock:tab:{name}"):
+                    dpg.add_child_window(
+                        tag=f"dock:{name}", border=False,
+                        horizontal_scrollbar=name in ("Programme", "Pictures"),
+                    )  # fmt: skip
+
+    @property
+    def front(self) -> str:
+        """The name of the tab in front."""
+        item = dpg.get_value("dock:tabs")
+        alias = dpg.get_item_alias(item) if item else ""
+        return (alias or "dock:tab:Programme").removeprefix("dock:tab:")
+
+    def turn(self, name: str) -> None:
+        """Bring a tab to the front."""
+        if self.front != name:
+            dpg.set_value("dock:tabs", f"dock:tab:{name}")
+            self.on_turn()
+
+    def on_turn(self, *_: Any) -> None:
+        """Another tab came to the front: it is drawn, and may want another height."""
+        self.seen, self.turned = (), True
+        self.curves.clear()
+        self.viewer.clear()
+
+    def height(self, tab: Tab) -> int:
+        """The pixels that the tab in front takes at a scale of 1."""
+        if self.front == "Programme":
+            return BAR + self.strip.height(tab.session)
+        high = self.documents.settings.panels.get("dock", HIGH)
+        return int(high) if isinstance(high, (int, float)) else HIGH
+
+    def typing(self) -> bool:
+        """Whether keys belong to one of the inputs."""
+        return self.strip.typing()
+
+    def show(
+        self, tab: Tab, shown: dict[str, Shown], looking: int | None, high: int, stale: bool
+    ) -> None:
+        """Draw the tab in front, where what it shows has changed. `high` is the dock's height;
+        `stale`: the session is another than when it was drawn."""
+        live, name = tab.live, self.front
+        seen = (name, live.revision, id(live), looking, high)
+        if seen == self.seen and not stale:
+            return
+        first = not self.seen or self.seen[0] != name or self.seen[2] != id(live)
+        self.seen = seen
+        inner = max(high - int((BAR + 22) * self.scale), 60)
+        parent = f"dock:{name}"
+        if name == "Programme":
+            if stale or first:
+                self.strip.show(tab.session, parent)
+        elif name == "Curves":
+            self.curves.show(live, parent, looking, inner)
+        elif name == "Pictures":
+            self.viewer.show(live, shown, parent, inner)
+        elif name == "Runs":
+            if first:
+                self.runs.show(live, parent)
+        else:
+            self.messages(live, parent)
+
+    def messages(self, live: Live, parent: str) -> None:
+        """What was done, and what the run has warned of, the newest first."""
+        p = self.palette
+        colours = {"warning": p.warning, "error": p.error, "done": p.text}
+        dpg.delete_item(parent, children_only=True)
+        dpg.push_container_stack(parent)
+        if not live.told:
+            dpg.add_text("Nothing to tell yet.", color=p.dim)
+        for step, kind, text in reversed(live.told[-100:]):
+            with dpg.group(horizontal=True):
+                dpg.add_text(f"{step:>7,}", color=p.dim)
+                word = {"warning": "Warning: ", "error": "Error: "}.get(kind, "")
+                dpg.add_text(word + text, color=colours[kind], wrap=int(900 * self.scale))
+        for line in [*live.run.log][-12:] if live.run and live.state == "died" else ():
+            dpg.add_text(line, color=p.dim)
+        dpg.pop_container_stack()
+
+    def choose(self, title: str, suffix: str, done: Callable[[Path], Any]) -> None:
+        """Ask for a file to write."""
+
+        def chosen(path: Path) -> None:
+            self.popups.close()
+            try:
+                done(path)
+            except OSError as wrong:
+                self.documents.tell(f"{path.name} was not written: {wrong.strerror}", "error")
+            else:
+                self.documents.tell(f"wrote {path}")
+
+        self.popups.files(title, Path.cwd(), chosen, save=True, suffixes=(suffix,))
