@@ -52,7 +52,9 @@ def broken(how: str) -> Fault:
 
     def fault(run: Path, draw: random.Random) -> float:
         live = Waited()
-        settings = {"steps": STEPS, "at": draw.randint(2, STEPS), "how": how}
+        at = draw.randint(2, STEPS)
+        at = at // 12 * 12 + 11 if how == "full" else at  # a checkpoint is due in the next step
+        settings = {"steps": STEPS, "at": min(at, STEPS - 13), "how": how}
         live.train(run=str(run), settings=settings)
         start = time.monotonic()
         live.until("failed", "died", "finished")
@@ -116,7 +118,7 @@ def gone_on(run: Path) -> bool:
     about.write_text(json.dumps(said))
     live = Waited()
     live.run.start({"id": 2, "resume": str(run)})
-    live.until("finished")
+    live.wait(lambda: live.run.state == "finished")
     return live.end() == 0
 
 
