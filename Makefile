@@ -1,5 +1,5 @@
 # `make run` and `make test` set up all they need first: a virtual environment in .venv.
-.PHONY: setup run edit train test accept bench bench-gui screenshots lint clean
+.PHONY: setup run edit train test accept bench bench-gui faults screenshots lint clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -25,6 +25,9 @@ bench: setup
 
 bench-gui: setup
 	$(PYTHON) -m tests.bench_gui $(ARGS)
+
+faults: setup  # break live training in every way, many times
+	$(PYTHON) -m tests.fault_matrix $(ARGS)
 
 screenshots: setup  # into graphs/pictures
 	$(PYTHON) -m tests.screenshots

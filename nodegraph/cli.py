@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run's folder")
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/TITLE-TIME)")
 
+    sub.add_argument("--tensorboard", action="store_true", help="write RUN/tensorboard too")
+
     sub = commands.add_parser("check", help="list all problems of graphs")
     sub.set_defaults(command=check)
     sub.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -276,12 +278,16 @@ def train(options: argparse.Namespace) -> int:
     }
     if (options.file is None) == (options.resume is None):
         raise GraphError("name a graph to train, or --resume a run's folder")
+    if options.tensorboard:
+        from .training.board import require
+
+        require()
     if options.resume is not None:
         if options.preset or options.set or "seed" in named or options.out:
             raise GraphError("--resume goes on with the run's own preset, settings and seed")
         from .training.run import resume
 
-        return follow(resume(options.resume, **named))
+        return follow(resume(options.resume, **named), options.tensorboard)
     document = files.read(options.file)
     chosen = settings(options.set)
     graph = choose(document.graph, options.preset, chosen)
@@ -295,15 +301,17 @@ def train(options: argparse.Namespace) -> int:
         document.graph, options.preset, chosen, out, Options(**named),
         document.text, places(document),
     )  # fmt: skip
-    return follow(trainer)
+    return follow(trainer, options.tensorboard)
 
 
-def follow(trainer: Any) -> int:
+def follow(trainer: Any, tensorboard: bool = False) -> int:
     """Train to the end with a progress bar (plain lines when piped); Ctrl-C saves and says how to
     go on."""
+    from .training.board import Board
     from .training.progress import Progress
 
-    progress = Progress(trainer)
+    wanted = tensorboard and trainer.device.first
+    progress = Progress(trainer, Board(trainer.run / "tensorboard") if wanted else None)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, progress.interrupt)
     try:

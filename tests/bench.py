@@ -8,12 +8,15 @@ copy of itself: what the machine's noise alone makes of 1.00.
 from __future__ import annotations
 
 import gc
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from nodegraph.graph import Entry, Graph, Ref, Stage, choose
 from nodegraph.infer import infer
 from nodegraph.library import standard
 from nodegraph.training.trainer import Options, Trainer
+from nodegraph.worker.run import Run
 
 ROOT = Path(__file__).parents[1]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -258,6 +262,94 @@ def gan() -> None:
         )  # fmt: skip
 
 
+# Live training against the bare loop -------------------------------------------------------------
+
+
+class Live:
+    """A run in a worker process on a core of its own, and the time that its steps take."""
+
+    def __init__(self, graph: str, settings: dict[str, Any], core: int) -> None:
+        self.client = Run([sys.executable, "-c", PINNED.format(core=core)])
+        self.client.start({"id": 1, "graph": graph, "settings": settings, "paused": True})
+        self.until("paused")
+
+    def until(self, state: str) -> None:
+        """Wait, as a window does that polls often."""
+        while self.client.state != state:
+            assert self.client.alive, self.client.told
+            self.client.poll()
+            time.sleep(0.005)
+
+    def steps(self, count: int) -> None:
+        """So many steps."""
+        self.client.step(count)
+        while self.client.state != "running":
+            time.sleep(0.001)
+        self.until("paused")
+
+
+PINNED = """
+import os, sys
+os.sched_setaffinity(0, {{{core}}})
+os.environ["OMP_NUM_THREADS"] = "1"
+from nodegraph.worker.server import serve
+sys.exit(serve())
+"""
+BARE = """
+import os, sys, time
+os.sched_setaffinity(0, {{{core}}})
+os.environ["OMP_NUM_THREADS"] = "1"
+from nodegraph import files
+from nodegraph.training.run import checked
+from nodegraph.training.trainer import Stepped, Trainer
+made = Trainer(checked(files.load({path!r}), "", {settings!r}))
+print("ready", flush=True)
+for line in sys.stdin:
+    left = int(line)
+    begin = time.perf_counter()
+    while left:
+        left -= sum(isinstance(e, Stepped) for e in made.advance())
+    print(time.perf_counter() - begin, flush=True)
+"""
+
+
+def live() -> None:
+    """Steps of a worker that is watched against those of the bare trainer, a process each, in turn
+    on the same core; the worker measures itself, as its messages are told apart by a window."""
+    core = max(os.sched_getaffinity(0))
+    for name, view, count, settings in (
+        ("dcgan", "generator", 60, {"steps": 10_000_000}),
+        ("dann", "features", 30, {"steps": 10_000_000, "count": 500}),
+    ):
+        path = str(ROOT / f"graphs/{name}.yaml")
+        code = BARE.format(core=core, path=path, settings=settings)
+        bare = [
+            subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]  # fmt: skip
+        for process in bare:
+            assert process.stdout and process.stdout.readline() == "ready\n"
+
+        def run(process: subprocess.Popen[str], count: int = count) -> None:
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{count}\n")
+            process.stdin.flush()
+            process.stdout.readline()
+
+        ours = Live(Path(path).read_text(), settings, core)
+        ours.client.look([view], [], 1.0)
+        compared(
+            f"live in a worker / bare trainer: {name}, {count} steps", "≤ 1.03",
+            partial(ours.steps, count), partial(run, bare[0]), partial(run, bare[1]), 9,
+        )  # fmt: skip
+        ours.client.stop()
+        ours.client.wait_closed()
+        for process in bare:
+            process.kill()
+            process.wait()
+
+
 # The editor's part: no torch ---------------------------------------------------------------------
 
 
@@ -291,10 +383,10 @@ def graphs() -> None:
 
 
 def main() -> None:
-    """All rows, or those whose names are given: modules, gan, graphs."""
+    """All rows, or those whose names are given: modules, gan, live, graphs."""
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__} on {DEVICE}, {threads} threads; ours / theirs, medians")
-    rows = {"graphs": graphs, "modules": modules, "gan": gan}
+    rows = {"graphs": graphs, "modules": modules, "gan": gan, "live": live}
     for name in sys.argv[1:] or rows:
         rows[name]()
 

@@ -171,6 +171,33 @@ def test_one_update_alone_moves_its_weights_and_counts_no_step() -> None:
         made.only("d_stop")
 
 
+@pytest.mark.parametrize("careful", [True, False])
+def test_a_step_of_lbfgs_that_fails_half_way_is_undone(careful: bool) -> None:
+    text = """
+nodegraph: 1
+params: {lr: 0.001}
+nodes:
+  x: {type: Noise, shape: [3], batch: 8}
+  layer: {type: Linear, features: 3, in: {x: x}}
+  square: {type: Square, in: {x: layer}}
+  mean: {type: Mean, in: {x: square}}
+  move: {type: LBFGS, lr: $lr, line_search: none, over: [layer], in: {loss: mean}}
+train:
+  - {stage: s, steps: 9, run: [move]}
+"""
+    graph = files.parse(text).graph
+    made = start(graph, "", None, options=Options(3, "cpu"))
+    made.careful = careful
+    steps(made, 2).apply(checked(graph, "", {"lr": 1e25}))
+    before = {k: v.clone() for k, v in made.net.state_dict().items()}
+    with pytest.raises(GraphError, match="lower the learning rate"):
+        steps(made, 1)
+    assert all(torch.equal(v, before[k]) for k, v in made.net.state_dict().items()) == careful
+    if careful:
+        made.apply(checked(graph, "", None))
+        assert same(steps(made, 7), steps(start(graph, options=Options(3, "cpu")), 9))
+
+
 # Run folders -------------------------------------------------------------------------------------
 
 

@@ -103,3 +103,19 @@ def test_a_number_of_steps_that_is_none_has_its_own_cure(
     assert status == 1 and "not 'abc'; write one" in text and "declare" not in text
     tiny.write_text(TINY.replace("$steps", "$stpes"))
     assert "declare it under params" in says(capsys, "check", "tiny.yaml")[1]
+
+
+def test_tensorboard_is_asked_for_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import importlib.util
+
+    folder = tmp_path / "run"
+    code, text = says(
+        capsys, "train", LENET, "--set", "steps=2", "--out", str(folder), "--tensorboard"
+    )
+    if importlib.util.find_spec("tensorboard") is None:
+        assert code == 1 and "pip install 'nodegraph[tensorboard]'" in text
+        assert not folder.exists()
+    else:
+        assert code == 0 and list((folder / "tensorboard").iterdir())

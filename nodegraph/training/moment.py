@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..compiler.runtime import Stage
 
 class Moment:
     """What a step may have changed when it fails: buffers, random generators, and the weights and
-    optimisers of all updates but the last, as an update moves nothing before its gradient is known.
+    optimisers of all updates but the last, as an update moves nothing before its gradient is known;
+    but L-BFGS does, which evaluates several times.
 
     The copies are made once and filled again before each step.
     """
@@ -21,7 +23,8 @@ class Moment:
     def __init__(self, net: nn.Module, stage: Stage, run: tuple[str, ...]) -> None:
         self.net = net
         # An update that runs twice moves weights ahead of its last run.
-        early = dict.fromkeys(n for i, n in enumerate(run) if i < len(run) - 1)
+        early = dict.fromkeys(run[:-1])
+        early |= {n: None for n in run if isinstance(stage.optimisers[n], torch.optim.LBFGS)}
         self.optimisers = [stage.optimisers[name] for name in early]
         self.live: list[Tensor] = []
         self.copies: list[Tensor] = []
@@ -43,7 +46,14 @@ class Moment:
         self.sources = {name: source.state() for name, source in sources.items()}
         self.random = torch.get_rng_state()
         self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-        self.taken = [{p: {**v} for p, v in o.state.items()} for o in self.optimisers]
+        self.taken = [
+            {
+                # L-BFGS keeps lists of tensors that it changes in place.
+                p: copy.deepcopy(v) if isinstance(o, torch.optim.LBFGS) else {**v}
+                for p, v in o.state.items()
+            }
+            for o in self.optimisers
+        ]
         live = self.tensors()
         if [t.data_ptr() for t in live] != [t.data_ptr() for t in self.live]:
             self.live, self.copies = live, [t.clone() for t in live]

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from . import checkpoint
+from .board import Board
 from .trainer import Event, Finished, Saved, Started, Stepped, Trainer, Watched
 
 INTERVAL = 1.0  # seconds between plain lines
@@ -18,8 +19,8 @@ INTERVAL = 1.0  # seconds between plain lines
 class Progress:
     """Follows a trainer's events and prints them."""
 
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
+    def __init__(self, trainer: Trainer, board: Board | None = None) -> None:
+        self.trainer, self.board = trainer, board
         self.quiet = not trainer.device.first
         self.bar: tqdm[Any] | None = None
         self.live = sys.stderr.isatty()
@@ -34,6 +35,8 @@ class Progress:
             for event in self.trainer.events():
                 if not self.quiet:
                     self.show(event)
+                    if self.board:
+                        self.board.take(event)
                 # Each process hears of Ctrl-C at a step of its own; all stop after the same one.
                 if isinstance(event, Stepped) and device.any(self.interrupted):
                     break
@@ -74,6 +77,8 @@ class Progress:
                 self.say(f"checkpoint: {event.path}")
         elif isinstance(event, Finished):
             self.close()
+            if self.board:
+                self.board.close()
             self.say(f"done in {event.seconds:.1f} s")
 
     def step(self, event: Stepped) -> None:

@@ -51,6 +51,7 @@ class Trainee:
         self.wanted: Message | None = None  # the last `look`
         self.previews: Any = None
         self.kept: set[str] = set()  # the views whose pictures are stored
+        self.trouble = ""  # with the previews, told already
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
         self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
@@ -236,7 +237,7 @@ class Trainee:
 
     def look(self, message: Message) -> None:
         """`look`: what to preview from now on."""
-        self.wanted = message
+        self.wanted, self.trouble = message, ""
         self.stale, self.previews_at = True, 0.0
         if self.previews is not None:
             self.aim()
@@ -403,8 +404,11 @@ class Trainee:
             message = {"do": "previews", **self.place(), "views": heads}
             self.outbox.put(message, [p.payload for p in found])
         except Exception as wrong:
-            traceback.print_exc()
-            self.warn("preview", "", f"a preview failed: {type(wrong).__name__}: {wrong}"[:500])
+            text = f"a preview failed: {type(wrong).__name__}: {wrong}"[:500]
+            if text != self.trouble:  # once, not each second
+                traceback.print_exc()
+                self.trouble = text
+                self.warn("preview", "", text)
 
     def keep(self, found: Sequence[Any]) -> None:
         """Store the pictures of view nodes in the run's folder, so that time can be travelled."""
