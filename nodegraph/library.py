@@ -85,5 +85,7 @@ def standard() -> Library:
     types: dict[str, type[Node]] = {}
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
         if not info.ispkg:
-            types |= declared(importlib.import_module(f"{package.__name__}.{info.name}"))
+            found = declared(importlib.import_module(f"{package.__name__}.{info.name}"))
+            assert not types.keys() & found.keys(), f"declared twice: {types.keys() & found.keys()}"
+            types |= found
     return Library(types, {old: name for name, c in types.items() for old in c.was})

@@ -88,10 +88,11 @@ class Scatter(View):
         return Function(".ops.charts.scatter", self.projection, self.most, self.size)
 
 
-class Confusion(View):
+class ConfusionMap(View):
     """Which label is taken for which: counts of (label, predicted) as a heat map.
 
-    Logits N K with labels N, or counts K K alone. A row is a label, its colours are shares of it.
+    Logits N K with labels N, or counts K K alone (of the metric `Confusion`). A row is a label, its
+    colours are shares of it.
     """
 
     classes_from = "K"
@@ -165,7 +166,7 @@ class Flow(View):
     aliases = ("optical flow", "warp", "displacement", "поток", "поле смещений")
     flow = Input("N ...")
     example: int = Param(0, min=0, max=9999)
-    largest: float = Param(0.0, min=0.0, unit="px", doc="at full saturation; 0: the longest")
+    largest: float = Param(0.0, min=0.0, unit="px", doc="at full saturation; 0: as 99 % are")
     arrows: int = Param(12, min=0, max=64, doc="along the longer side")
     relative: bool = Param(False, doc="in units of half the image")
 

@@ -61,7 +61,7 @@ train:
 VIEWS = """
   images: {type: ImageGrid, columns: 4, rows: 1, in: {images: data.image}}
   points: {type: Scatter, most: 20, in: {points: net, labels: data.label}}
-  wrong: {type: Confusion, most: 20, in: {logits: scores, labels: data.label}}
+  wrong: {type: ConfusionMap, most: 20, in: {logits: scores, labels: data.label}}
   kernels: {type: Filters, of: [net]}
   numbers: {type: TextTable, in: {values: [loss, rate]}}
 """
@@ -301,8 +301,8 @@ def test_a_view_in_the_library_has_a_page() -> None:
     [
         ("k: {type: Filters, of: [nett]}", "of names nett, which does not exist; did you mean"),
         ("k: {type: Filters, of: [drop]}", "of names drop, which has no weights"),
-        ("k: {type: Confusion, in: {logits: scores}}", "logits are counts K K"),
-        ("k: {type: Confusion, in: {labels: data.label}}", "input logits is not linked"),
+        ("k: {type: ConfusionMap, in: {logits: scores}}", "logits are counts K K"),
+        ("k: {type: ConfusionMap, in: {labels: data.label}}", "input logits is not linked"),
         ("k: {type: Histogram, in: {x: scores}}\n  more: {type: ReLU, in: {x: k}}", "no output"),
     ],
 )

@@ -38,7 +38,7 @@ def shapes_of(name: str, n: int = 6, c: int = 3, h: int = 9, w: int = 8) -> dict
         "Curve": {"x": [(n, w), (w,)]},
         "Histogram": {"x": [(n, w), (h,)]},
         "Scatter": {"points": [(n, w), (2 * n, w)], "labels": [(n,), (2 * n,)]},
-        "Confusion": {"logits": (n, c), "labels": (n,)},
+        "ConfusionMap": {"logits": (n, c), "labels": (n,)},
         "FeatureMaps": {"x": (n, c, h, w)},
         "Filters": {},
         "Flow": {"flow": (n, 2, h, w)},
@@ -134,7 +134,7 @@ def test_a_view_leaves_its_inputs_as_they_are(name: str) -> None:
 @pytest.mark.parametrize(
     "name,shapes,words",
     [
-        ("Confusion", {"logits": (4, 3)}, "without labels"),
+        ("ConfusionMap", {"logits": (4, 3)}, "without labels"),
         ("Flow", {"flow": (4, 3, 8, 8)}, "N 2 H W"),
         ("Quadrilateral", {"image": (1, 3, 8, 8), "where": (1, 3, 3)}, "N 2 3"),
         ("GramMap", {"matrix": [(1, 2, 3, 4)]}, "matrix expects"),
@@ -157,7 +157,7 @@ def test_a_confusion_counts_labels_by_rows() -> None:
     labels = torch.tensor([0, 2, 2, 1, 0])
     wanted = [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
     assert charts.confusion_counts(logits, labels).tolist() == wanted
-    _, about = draw("Confusion", {"logits": logits, "labels": labels})
+    _, about = draw("ConfusionMap", {"logits": logits, "labels": labels})
     assert about == {"accuracy": 0.5, "examples": 4}
     assert charts.confusion_counts(torch.tensor(wanted).float(), None).tolist() == wanted
 
