@@ -322,6 +322,11 @@ class Live:
             return [Change(c.text, structural=False) for c in found]
         return found
 
+    def close(self) -> None:
+        """Leave the run: it writes its checkpoint and ends by itself."""
+        if self.run is not None:
+            self.run.close()
+
     def apply(self) -> None:
         """Go on with the graph as it stands, with the weights of all that still matches."""
         if self.run is None or not self.waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -41,8 +42,13 @@ class Marks:
         """Whether a tooltip waits for its moment, which needs a frame."""
         return self.hover != Hit() and not self.told and self.rested
 
-    def show(self, gestures: Gestures, reach: Reach | None = None, tips: bool = True) -> bool:
-        """Draw the overlay, and what a gradient reaches; whether anything changed."""
+    def show(
+        self, gestures: Gestures, reach: Reach | None = None,
+        notes: Mapping[str, tuple[str, str]] | None = None, tips: bool = True,
+    ) -> bool:  # fmt: skip
+        """Draw the overlay, what a gradient reaches, and notes under boxes (a kind, "good",
+        "warning" or "", and a text); whether anything changed."""
+        notes = notes or {}
         overlay = gestures.overlay
         if overlay.hover != self.hover:
             self.hover, self.since = overlay.hover, time.monotonic()
@@ -69,6 +75,8 @@ class Marks:
         dpg.push_container_stack(layer)
         if reach is not None:
             self.reached_nodes(gestures, reach)
+        else:
+            self.notes(gestures, notes)
         self.draw(gestures)
         if self.shown and overlay.tooltip:
             self.text(gestures.view, gestures.cursor, overlay.tooltip)
@@ -120,6 +128,23 @@ class Marks:
                 rounding=4 * px, fill=colour, color=NOTHING,
             )  # fmt: skip
             dpg.draw_text((x + 5 * px, y - 18 * px), words, size=size, color=p.canvas)
+
+    def notes(self, gestures: Gestures, notes: Mapping[str, tuple[str, str]]) -> None:
+        """A line or two under a box."""
+        p, scene, px = self.canvas.palette, gestures.scene, 1 / gestures.view.zoom
+        for name, (kind, text) in notes.items():
+            if name not in scene.boxes:
+                continue
+            x, y, w, h = scene.boxes[name].rect
+            colour = p.warning if kind == "warning" else p.accent
+            for row, line in enumerate(text.split("\n")):
+                top = y + h + (4 + 17 * row) * px
+                wide = (measure(line, 11) + 10) * px
+                dpg.draw_rectangle(
+                    (x, top), (x + wide, top + 16 * px), rounding=4 * px, fill=p.panel,
+                    color=faded(colour, 140),
+                )  # fmt: skip
+                dpg.draw_text((x + 5 * px, top + 2 * px), line, size=11 * px, color=colour)
 
     def draw(self, gestures: Gestures) -> None:
         """Everything but the tooltip."""

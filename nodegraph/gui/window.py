@@ -22,23 +22,37 @@ from ..session import Analysis, Session
 from ..worker.client import Worker
 from . import theme
 from .bars import Bars
-from .canvas import Canvas
+from .canvas import Canvas, Shown
 from .commands import BY_NAME, COMMANDS, SECTIONS, by_key, shortcut
+from .dock import TABS as TABS_OF_DOCK
+from .dock import Dock
 from .documents import Documents, Tab
 from .gallery import Gallery
 from .input import Event, Input, run_callbacks
 from .inspector import WIDTH, Inspector
+from .live import Live
 from .marks import Marks
 from .menus import Menus
 from .minimap import Minimap
 from .palette import THEMES
 from .popups import Popups
+from .probing import here, notes_on, probes_on
 from .shelf import Shelf
-from .strip import Strip
+from .textures import Textures
+from .transport import Transport
 
-LEFT, MENU, TABS, STATUS = 190, 24, 36, 28
+LEFT, MENU, TABS, TRANSPORT, STATUS = 190, 24, 36, 36, 28
 FRAME = 1 / 60
+GRIP = 4  # pixels on either side of a line that is dragged
 IDLE = 0.25  # seconds that the window may sleep when nothing moves
+
+
+# What the commands of training do to a run.
+TRAINING: dict[str, Callable[[Live], Any]] = {
+    "play": Live.toggle, "stop": Live.stop, "apply": Live.apply,
+    "step": lambda live: live.do("step"), "checkpoint": lambda live: live.do("save"),
+    "probes": lambda live: live.set_probing(not live.probing),
+}  # fmt: skip
 
 
 class Window:
@@ -52,6 +66,7 @@ class Window:
         self.asked: dict[int, int] = {}  # session: its edition that the worker was asked about
         self.reached: tuple[str, Graph, Reach] | None = None
         self.running = True
+        self.resizing = False
         self.typed = False  # whether a field took a text in this turn
         self.hanging: list[int | str] = []  # the menus of the bar
 
@@ -111,7 +126,8 @@ class Window:
         self.canvas = Canvas(self.palette)
         self.menus = Menus(popups, documents, self.command)
         self.inspector = Inspector(self.palette, self.fonts, self.library)
-        self.strip = Strip(self.palette, self.fonts, popups)
+        self.dock = Dock(self.palette, self.fonts, popups, documents, self.once)
+        self.transport = Transport(self.palette, popups, self.command)
         self.shelf = Shelf(self.palette, self.library, self.add_from_shelf)
         self.marks = Marks(self.canvas)
         self.minimap = Minimap(self.palette)
@@ -120,6 +136,7 @@ class Window:
         self.bars = Bars(self.palette, self.fonts, documents, self.worker)
         for part in self.parts:
             part.scale = self.scale
+        self.textures = Textures()
         margin = theme.padded(12 * self.scale, 8 * self.scale)
         with dpg.window(tag="main", no_scrollbar=True, no_scroll_with_mouse=True):
             self.menu_bar()
@@ -130,15 +147,17 @@ class Window:
                 self.shelf.build()
             with dpg.child_window(tag="right", **inner):
                 self.inspector.build()
-            dpg.add_child_window(tag="strip", horizontal_scrollbar=True, **inner)
+            dpg.add_child_window(tag="transport", no_scrollbar=True, **inner)
+            with dpg.child_window(tag="dock", no_scrollbar=True, **inner):
+                self.dock.build()
             dpg.add_child_window(tag="status", no_scrollbar=True, **inner)
             # Last: the library looks for an item from the first one on, and here are the most.
             with dpg.child_window(tag="centre", border=False, no_scrollbar=True):
                 self.canvas.build()
-        for part in ("left", "right", "strip"):
+        for part in ("left", "right", "dock"):
             dpg.bind_item_theme(part, margin)
         dpg.bind_item_theme("main", theme.ground(self.palette))
-        for part in ("tabs", "status"):
+        for part in ("tabs", "status", "transport"):
             dpg.bind_item_theme(part, theme.padded(12 * self.scale, 4 * self.scale))
         dpg.set_primary_window("main", True)
         self.minimap.build()
@@ -154,8 +173,8 @@ class Window:
     def parts(self) -> tuple[Any, ...]:
         """All that is drawn in a palette, at a scale."""
         return (
-            self.minimap, self.canvas, self.popups, self.inspector, self.strip, self.shelf,
-            self.gallery, self.bars,
+            self.minimap, self.canvas, self.popups, self.inspector, self.shelf, self.gallery,
+            self.bars, self.transport, *self.dock.parts,
         )  # fmt: skip
 
     def menu_bar(self) -> None:
@@ -178,16 +197,18 @@ class Window:
         left = min(int(LEFT * s), int(0.2 * wide)) if panels.get("left", True) else 0
         right = min(int(WIDTH * s), int(0.32 * wide)) if panels.get("right", True) else 0
         top = menu + tabs + 1
-        body = high - top - status - 1
-        strip = min(int(self.strip.height(tab.session) * s) if tab else 0, body // 3)
+        self.body = body = high - top - status - 1
+        bar = int(TRANSPORT * s)
+        dock = min(int(self.dock.height(tab) * s) if tab else 0, body // 2)
         centre = wide - left - right - (left > 0) - (right > 0)
         start = left + (left > 0)
         places = {
             "tabs": (0, menu, wide, tabs),
             "gallery": (0, top, wide, body),
             "left": (0, top, left, body),
-            "centre": (start, top, centre, body - strip - 1),
-            "strip": (start, top + body - strip, centre, strip),
+            "centre": (start, top, centre, body - dock - bar - 2),
+            "transport": (start, top + body - dock - bar - 1, centre, bar),
+            "dock": (start, top + body - dock, centre, dock),
             "right": (wide - right, top, right, body),
             "status": (0, high - status, wide, status),
         }
@@ -197,6 +218,7 @@ class Window:
             dpg.configure_item(part, show=shown and w > 0)
         self.inspector.fit(right)
         self.area = self.menus.area = places["centre"]
+        self.dock_high = dock
         self.minimap.place(self.area, shown=tab is not None)
         self.quiet = 0
         if tab is not None:
@@ -228,6 +250,7 @@ class Window:
         for event in self.input.poll():
             self.quiet = 0
             self.event(event)
+        self.textures.sweep()
         tab = self.tab
         if tab is not None:
             if not any(self.input.down.values()):  # else a field that opens gets no keys
@@ -244,6 +267,9 @@ class Window:
         """What goes on also while nothing is drawn: the journal, the file on disk, answers."""
         if self.documents.tick(time.monotonic()):
             self.quiet = 0
+        for tab in self.documents.tabs:
+            if tab.live.poll() and tab is self.tab:
+                self.quiet = 0
         if self.tab is not None:
             if self.marks.due() and not self.tab.gestures.busy:
                 self.quiet = 0
@@ -269,6 +295,8 @@ class Window:
         if self.minimap.holds(event.x, event.y) and not gestures.busy:
             if event.kind == "press" or (event.kind == "move" and self.input.down.get("left")):
                 gestures.view = self.minimap.aim(event.x, event.y, gestures.view)
+        elif self.resize_dock(event):
+            pass
         elif event.kind == "press" and event.what == "left" and self.shelf.take():
             pass  # it is carried until the button is released
         elif self.shelf.carried and event.kind == "release":
@@ -285,6 +313,22 @@ class Window:
             gestures.move(x, y, event.mods)
         elif event.kind == "wheel" and inside and not popups.open:
             gestures.wheel(event.steps, x, y, event.mods)
+
+    def resize_dock(self, event: Event) -> bool:
+        """Drag the line over the controls of training; whether the event was for that."""
+        left, top, w, h = self.area
+        on_line = abs(event.y - top - h) <= GRIP and left <= event.x < left + w
+        if event.kind == "press" and event.what == "left" and on_line:
+            self.resizing = self.dock.front != "Programme"  # that is as high as its lines
+        elif event.kind == "release":
+            was, self.resizing = self.resizing, False
+            return was
+        elif event.kind == "move" and self.resizing:
+            high = (self.dock_high + top + h - event.y) / self.scale
+            panels = {**self.documents.settings.panels, "dock": round(min(max(high, 90), 2000))}
+            self.documents.remember(panels=panels)
+            self.arrange()
+        return self.resizing
 
     def key(self, event: Event) -> None:
         """A key: of the popup, of the field that has the keyboard, else a command."""
@@ -303,7 +347,7 @@ class Window:
 
     def typing(self) -> bool:
         """Whether keys belong to a text field."""
-        fields = (self.inspector, self.strip, self.shelf)
+        fields = (self.inspector, self.dock, self.transport, self.shelf)
         return self.popups.open or any(f.typing() for f in fields)
 
     def menu_open(self) -> bool:
@@ -325,6 +369,8 @@ class Window:
             "find_type": self.shelf.focus, "inspect": self.inspector.focus,
             "panel_left": partial(self.toggle, "left"),
             "panel_right": partial(self.toggle, "right"),
+            **{f"dock_{name.lower()}": partial(self.dock.turn, name) for name in TABS_OF_DOCK},
+            **{name: partial(self.training, name) for name in TRAINING},
         }  # fmt: skip
 
     def command(self, name: str) -> None:
@@ -333,6 +379,20 @@ class Window:
             self.own[name]()
         elif self.tab is not None:
             BY_NAME[name].run(self.tab.session, self.tab.gestures)
+
+    def training(self, what: str) -> None:
+        """Do something to the training of the tab in front."""
+        if self.tab is None:
+            return
+        live = self.tab.live
+        TRAINING[what](live)
+        if live.state == "starting" and self.dock.front in ("Programme", "Runs", "Messages"):
+            self.dock.turn("Curves")
+
+    def once(self, update: str) -> None:
+        """Run one update alone."""
+        if self.tab is not None:
+            self.tab.live.do("update", update)
 
     def requests(self, tab: Tab) -> None:
         """Open what a gesture asked for."""
@@ -367,6 +427,8 @@ class Window:
         """After the loop: the worker ends, journals of what was closed in order go."""
         size = {"width": dpg.get_viewport_width(), "height": dpg.get_viewport_height()}
         self.documents.remember(window=size)
+        for tab in self.documents.tabs:
+            tab.live.close()
         self.worker.close()
         self.documents.journal.close()
         dpg.destroy_context()
@@ -378,9 +440,12 @@ class Window:
         session, gestures = tab.session, tab.gestures
         scene = gestures.scene
         self.canvas.look(gestures.view)
+        shown = self.shown(tab)
+        self.canvas.show_pictures(here(shown, session))
         if scene is not self.canvas.scene:
             self.canvas.show(scene)
             self.quiet = 0
+        self.canvas.show_probes(probes_on(scene.wires, tab.live.probe, session))
         known = (session.id, session.revision, id(session.analysis))
         seen = (*known, session.message, self.worker.told, self.documents.journal.trouble)
         if seen != self.seen:
@@ -388,20 +453,37 @@ class Window:
             self.seen = seen
             self.quiet = 0
             self.bars.show()
-        if self.stale and not self.inspector.typing() and not self.strip.typing():
+        stale = self.stale and not self.inspector.typing() and not self.dock.typing()
+        if stale:
             self.stale = False
             self.quiet = 0
             self.inspector.show(session)
-            if self.strip.show(session, "strip"):
-                self.arrange()
+        if self.dock_high != min(int(self.dock.height(tab) * self.scale), self.body // 2):
+            self.arrange()
+        self.dock.show(tab, shown, self.transport.looking, self.dock_high, stale)
+        self.transport.show(tab.live)
         self.minimap.show(scene, gestures.view)
-        if self.marks.show(gestures, self.reach(tab), tips=not self.popups.open):
+        notes = notes_on(tab.live.probe, session)
+        if self.marks.show(gestures, self.reach(tab), notes, tips=not self.popups.open):
             self.quiet = 0
+
+    def shown(self, tab: Tab) -> dict[str, Shown]:
+        """The pictures of views and peeks: as they are, or as they were at the step looked back
+        to."""
+        live, looking = tab.live, self.transport.looking
+        found = {}
+        for name, picture in live.pictures.items():
+            key = f"{tab.session.id} {name}"
+            path = live.frame(name, looking) if looking is not None else None
+            shown = self.textures.of_file(key, path) if path else None
+            found[name] = shown or self.textures.of_picture(key, picture)
+        self.textures.keep({f"{tab.session.id} {name}" for name in found})
+        return found
 
     def reach(self, tab: Tab) -> Reach | None:
         """What the gradient reaches of the update (in the strip) or loss that is hovered."""
         session, root = tab.session, tab.session.root
-        name = self.strip.hovered()
+        name = self.dock.strip.hovered()
         if not name and self.marks.rested and not tab.gestures.busy:
             name = tab.gestures.loss_hovered()
         if not name or session.path:

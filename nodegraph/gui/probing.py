@@ -1,0 +1,64 @@
+"""What probes have found, put where it belongs: on the links and under the boxes in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from ..graph import refs
+from ..session import Session
+from .scene import Link
+
+T = TypeVar("T")
+
+
+def here(found: Mapping[str, T], session: Session) -> dict[str, T]:
+    """Of things by path (`features/maps`) those of the graph that is shown, by node."""
+    before = session.place("")
+    inner = {k.removeprefix(before): v for k, v in found.items() if k.startswith(before)}
+    return {k: v for k, v in inner.items() if "/" not in k}
+
+
+def probes_on(links: Iterable[Link], probe: Mapping[str, Any], session: Session) -> dict[Link, str]:
+    """What stands on each link: mean ± deviation, the share of zeros, the gradients' norms."""
+    known = here(probe.get("links", {}), session) if probe else {}
+    found = {}
+    for link in links if known else ():
+        sources = refs(session.graph.links.get(link.to, ()))
+        index = sources.index(link.source) if link.source in sources else 0
+        about = known.get(str(link.to)) or known.get(f"{link.to}[{index}]")
+        if about is not None:
+            found[link] = in_words(about)
+    return found
+
+
+def in_words(about: Mapping[str, Any]) -> str:
+    """The numbers of one link in a line."""
+    words = f"{number(about.get('mean'))} ± {number(about.get('std'))}"
+    zeros = about.get("zeros") or 0.0
+    words += f" · {zeros:.0%} zero" if zeros >= 0.005 else ""
+    gradients = [g for g in (about.get("gradients") or {}).values() if g is not None]
+    return words + (f" · ∇ {' | '.join(map(number, gradients))}" if gradients else "")
+
+
+def number(value: Any) -> str:
+    """A number in three digits; what is not finite comes as None."""
+    return "not finite" if value is None else f"{value:.3g}"
+
+
+def notes_on(probe: Mapping[str, Any], session: Session) -> dict[str, tuple[str, str]]:
+    """What stands under boxes: what is wrong there, how a reversal turns the gradient, and where
+    the gradients of several losses meet, how large each is and whether they agree."""
+    if not probe:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    for turned in probe.get("reversals", ()):
+        words = f"∇ × {number(turned.get('factor'))}"
+        found[turned["node"]] = ("", words)
+    for met in probe.get("meets", ()):
+        lines = [f"∇ {loss}: {number(norm)}" for loss, norm in met["gradients"].items()]
+        lines += [f"cos({pair}): {number(cosine)}" for pair, cosine in met["cosines"].items()]
+        found[met["node"]] = ("", "\n".join(lines[:4]))
+    for wrong in probe.get("findings", ()):
+        found[wrong["node"]] = ("warning", f"{wrong['kind']}: {wrong['text']}"[:70])
+    return here(found, session)
