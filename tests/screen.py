@@ -280,7 +280,8 @@ class Screen:
     def _code(self, name: str) -> int:
         from Xlib import XK
 
-        word = KEYS.get(name, name)
+        function = name[1:].isdecimal() and name[0] == "f"
+        word = name.upper() if function else KEYS.get(name, name)
         code = self.display.keysym_to_keycode(XK.string_to_keysym(word))
         assert code, f"no key gives {name!r}"
         return code
