@@ -13,6 +13,7 @@ from typing import Any
 from . import edits, groups, layout, programme, wiring
 from .graph import Graph, Ref, Reference
 from .layout import FRAME, OUT
+from .problem import short
 from .scope import Scope
 
 Edit = Callable[[Graph, Scope], Graph]
@@ -148,8 +149,9 @@ class Editing:
         if isinstance(value, str) and value.startswith("$"):
             value = value[1:] if value.startswith("$$") else Reference(value[1:])
         return self.do(
-            f"Set {name}.{key}", lambda g, s: edits.set_param(g, name, key, value, s), gesture
-        )
+            f"Set {name}.{key} to {short(f'{value}', 24)}",
+            lambda g, s: edits.set_param(g, name, key, value, s), gesture,
+        )  # fmt: skip
 
     def reset_param(self, name: str, key: str) -> bool:
         """A parameter at its default."""

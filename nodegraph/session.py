@@ -162,11 +162,17 @@ class Session(Editing):
 
     def undo(self) -> bool:
         """One step back."""
+        if not self.history.can_undo:
+            self.tell("there is nothing to undo")
+            return False
         label = self.history.labels[self.history.cursor]
         return self._travel(self.history.cursor - 1, f"Undid: {label}")
 
     def redo(self) -> bool:
         """One step forth again."""
+        if not self.history.can_redo:
+            self.tell("there is nothing to redo")
+            return False
         index = self.history.cursor + 1
         label = self.history.labels[min(index, len(self.history.labels) - 1)]
         return self._travel(index, f"Redid: {label}")
@@ -256,6 +262,21 @@ class Session(Editing):
         self._select([came])
         return True
 
+    def visit(self, where: Sequence[str]) -> bool:
+        """Show the place of a problem (`groups`, name, `nodes`, name …), and select what is there;
+        whether it is still there."""
+        group = where[1] if where[:1] == ["groups"] and len(where) > 1 else ""
+        if group != (self.path[-1] if self.path else ""):
+            way = _way_to(self.root, group) if group else []
+            if group and not way:
+                self.tell(f"no node uses the group {group}", "refused")
+                return False
+            self.instances = tuple(name for name, _ in way)
+            self.path = tuple(kind for _, kind in way)
+        names = [where[i + 1] for i, word in enumerate(where[:-1]) if word == "nodes"]
+        self._select(names[:1])
+        return bool(self.selection) or not names
+
     # Clipboard ----------------------------------------------------------------------------------
 
     def copy(self) -> str:
@@ -267,10 +288,13 @@ class Session(Editing):
         if not self.nodes_selected and not framed:
             self.tell("nothing is selected to copy", "refused")
             return ""
-        fragment = edits.copy(self.graph, self.nodes_selected, self.inner)
-        kept = layout.only(self.graph.layout, self.nodes_selected, framed)
-        self.clipboard.text = files.dumps(fragment.with_(layout=kept))
+        self.clipboard.text = files.dumps(self._fragment(framed))
         return self.clipboard.text
+
+    def _fragment(self, framed: Sequence[str]) -> Graph:
+        """The selected nodes and frames as a graph of their own."""
+        fragment = edits.copy(self.graph, self.nodes_selected, self.inner)
+        return fragment.with_(layout=layout.only(self.graph.layout, self.nodes_selected, framed))
 
     def cut(self) -> str:
         """`copy`, and the selected nodes are gone."""
@@ -296,9 +320,11 @@ class Session(Editing):
 
     def duplicate(self, keep_inbound: bool = False) -> bool:
         """A copy of the selected nodes beside them; the clipboard keeps what it has."""
-        kept, text = self.clipboard.text, self.copy()
-        self.clipboard.text = kept
-        return bool(text) and self._paste("Duplicate", files.parse(text).graph, None, keep_inbound)
+        framed = [n.removeprefix(FRAME) for n in self.selection if n.startswith(FRAME)]
+        if not self.nodes_selected and not framed:
+            self.tell("nothing is selected to duplicate", "refused")
+            return False
+        return self._paste("Duplicate", self._fragment(framed), None, keep_inbound)
 
     def call_again(self) -> bool:
         """A further call of each selected node beside it: the same weights, other links."""

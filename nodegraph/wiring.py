@@ -81,6 +81,8 @@ def insert(
 ) -> Graph:  # fmt: skip
     """A node, or a new one of the type `what`, on the link into an input (from `source`, where
     many flow in). Without a place a new one stands between the two ends."""
+    if to.node.startswith(OUT) and graph.outputs.get(to.node.removeprefix(OUT)) == source:
+        return _insert_before_output(graph, what, to.node.removeprefix(OUT), scope, at)
     if to not in graph.links:
         raise EditError(f"nothing flows into {to}; choose a link that is there")
     flows = refs(graph.links[to])
@@ -106,6 +108,24 @@ def insert(
         order.insert(index, linked[-1])
         graph = graph.with_(links={**graph.links, to: tuple(order)})
     return graph
+
+
+def _insert_before_output(
+    graph: Graph, what: str, port: str, scope: Scope, at: Sequence[float] | None
+) -> Graph:
+    """A node, or a new one, between an output of the group and what gives it."""
+    source, name = graph.outputs[port], what
+    if what not in graph.nodes:
+        graph = edits.add(graph, what, scope, at=at)
+        name = list(graph.nodes)[-1]
+    elif name == source.node:
+        raise EditError(f"{name} is an end of this link; choose another one")
+    graph = edits.connect(graph, source, best_input(graph, source, name, scope), scope)
+    given = scope.outputs(graph, name) or {}
+    if not given:
+        raise EditError(f"{name} gives nothing; choose a node with an output")
+    return edits.set_output(graph, port, Ref(name, "" if len(given) == 1 else next(iter(given))),
+                            scope)  # fmt: skip
 
 
 def layout_at(graph: Graph, name: str) -> Sequence[float] | None:

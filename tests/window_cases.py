@@ -42,6 +42,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
 def screen(opened: Screen) -> Iterator[Screen]:
     opened.fresh()
     yield opened
+    faults, opened.window.faults = opened.window.faults, []
+    assert not faults, faults
     for button in BUTTONS.values():
         opened._fake(5, button)
     for key in MODS.values():
@@ -528,7 +530,7 @@ def test_updates_are_dragged_repeated_added_and_removed(screen: Screen) -> None:
     screen.drag(screen.middle(row["two"]), screen.middle(row["one"]))
     screen.turn(4)
     assert run(screen) == ("two", "one"), screen.session.message
-    screen.click(screen.middle(screen.window.strip.fields[2]))
+    screen.click(screen.middle(screen.window.dock.strip.fields.known[2].item))
     screen.rewrite("3")
     assert run(screen) == ("two", "two", "two", "one")
     screen.click(screen.middle(screen.item("+ update")))
@@ -748,7 +750,7 @@ class Hand:
         """Type into a field of the graph: the title, one with a hint, or that of a preset."""
         self.tab("Graph")
         dpg = self.screen.dpg
-        fields = self.inspector.panels["Graph"].fields
+        fields = [f.item for f in self.inspector.panels["Graph"].fields.known]
         hints = {dpg.get_item_configuration(f).get("hint"): f for f in fields}
         item = fields[0] if what == "Title" else fields[-2] if after else hints[what]
         self.write(item, text)
@@ -810,7 +812,7 @@ class Hand:
         screen.key("g", "ctrl")
         self.tab("Node")
         screen.turn(2)
-        self.write(self.inspector.panels["Node"].fields[1], kind)
+        self.write(self.inspector.panels["Node"].fields.known[1].item, kind)
         self.name(name)
         assert screen.session.graph.entry(name).type == kind
 
@@ -847,7 +849,9 @@ class Hand:
 
     def strip_field(self, index: int, text: str) -> None:
         """Type into a field of the training programme."""
-        self.screen.click(self.screen.middle(self.screen.window.strip.fields[index]))
+        self.screen.click(
+            self.screen.middle(self.screen.window.dock.strip.fields.known[index].item)
+        )
         self.screen.rewrite(text)
         self.screen.turn(3)
 

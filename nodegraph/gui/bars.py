@@ -8,8 +8,10 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from ..worker.client import Worker
+from .boxes import clipped, measure
 from .documents import Documents
 from .palette import Palette, faded
+from .theme import SIZE
 
 
 class Bars:
@@ -35,12 +37,17 @@ class Bars:
     def tabs(self) -> None:
         """A tab for each graph, the one in front marked; then the groups that are entered."""
         documents = self.documents
-        for index, tab in enumerate(documents.tabs):
+        room = dpg.get_viewport_client_width() - 260 * self.scale
+        most = max(60.0, room / max(len(documents.tabs), 1) - 60 * self.scale)
+        first = self.first(len(documents.tabs), room)
+        for index, tab in [*enumerate(documents.tabs)][first:]:
             front = index == documents.active
             mark = " •" if tab.session.changed else ""
+            mark += {"running": " ▶", "paused": " ‖", "died": " ✕"}.get(tab.live.state, "")
+            title = clipped(tab.session.title, most, SIZE * self.scale)
             with dpg.group(horizontal=True, horizontal_spacing=0):
                 show = dpg.add_button(
-                    label=f"{tab.session.title}{mark}##{index}",
+                    label=f"{title}{mark}##{index}",
                     callback=lambda _, __, i=index: documents.show(i),
                 )  # fmt: skip
                 shut = dpg.add_button(
@@ -50,9 +57,8 @@ class Bars:
                     dpg.bind_item_theme(item, self.look(front))
                 if front:
                     dpg.bind_item_font(show, self.fonts["bold"])
-            if tab.session.file is not None:
-                with dpg.tooltip(show):
-                    dpg.add_text(str(tab.session.file))
+            with dpg.tooltip(show):
+                dpg.add_text(str(tab.session.file or tab.session.title))
         new = dpg.add_button(label="+", callback=lambda: documents.new())
         dpg.bind_item_theme(new, self.look(False))
         with dpg.tooltip(new):
@@ -61,7 +67,8 @@ class Bars:
         if session is None or not session.path:
             return
         dpg.add_text("   ")
-        dpg.add_button(label=session.title, callback=partial(session.leave, 0))
+        top = clipped(session.title, 160 * self.scale, SIZE * self.scale)
+        dpg.add_button(label=top, callback=partial(session.leave, 0))
         for depth, name in enumerate(session.path):
             dpg.add_text("›", color=self.palette.dim)
             here = depth + 1 == len(session.path)
@@ -70,6 +77,11 @@ class Bars:
             )
             if here:
                 dpg.bind_item_font(item, self.fonts["bold"])
+
+    def first(self, count: int, room: float) -> int:
+        """The first tab that is drawn, so that the one in front is in sight."""
+        fit = max(1, int(room / (125 * self.scale)))
+        return max(0, min(self.documents.active - fit + 2, count - fit)) if count > fit else 0
 
     def look(self, front: bool) -> int | str:
         """The theme of a tab: raised in front, flat behind."""
@@ -85,8 +97,16 @@ class Bars:
 
     def status(self) -> None:
         """What the editor says, in words and their colours."""
-        for text, colour in self.said():
-            dpg.add_text(text, color=colour)
+        said = self.said()
+        rest = sum(measure(text, SIZE * self.scale) + 16 for text, _ in said[1:])
+        room = dpg.get_viewport_client_width() - rest - 40 * self.scale
+        for index, (text, colour) in enumerate(said):
+            line = " ".join(text.split())
+            short = clipped(line, max(room, 200), SIZE * self.scale) if index == 0 else line
+            item = dpg.add_text(short, color=colour)
+            if short != line:
+                with dpg.tooltip(item):
+                    dpg.add_text(text, wrap=700)
 
     def said(self) -> list[tuple[str, Any]]:
         """The pieces of the status line: a message first, then the state of the graph."""

@@ -72,11 +72,12 @@ def middle(wire: Wire) -> tuple[float, float]:
 
 
 def fitted(wire: Wire) -> str:
-    """The shape on a wire; where boxes stand close, without the batch, or nothing."""
+    """The shape on a wire; where boxes stand close with … for the batch, or nothing."""
     (ax, ay), (bx, by) = wire.curves[0][0], wire.curves[-1][3]
     if abs(by - ay) > 60 or bx < ax:  # it passes over or under the boxes
         return wire.label
-    for text in (wire.label, wire.label.partition("×")[2]):
+    _, _, rest = wire.label.partition("×")
+    for text in (wire.label, f"…×{rest}" if rest else ""):
         if text and measure(text, 10) + 16 <= bx - ax:
             return text
     return ""
@@ -305,7 +306,8 @@ class Canvas:
                 (3, 3), (face.w - 3, face.h - 3), rounding=6, fill=NOTHING, color=faded(edge, 110),
                 parent=item,
             )  # fmt: skip
-        marks = ("❄" if face.frozen else "") + ("!" if face.severity else "")
+        sign = {"error": "✕", "warning": "!"}.get(face.severity, "")
+        marks = ("❄" if face.frozen else "") + sign
         summary = dpg.add_draw_node(parent=item, show=not detailed)
         size = min(0.62 * head, 24.0)
         dpg.draw_text(
@@ -317,7 +319,8 @@ class Canvas:
         if marks:
             dpg.draw_text(
                 (face.w - PAD - 8 * len(marks), 6), marks, size=TEXT,
-                color=p.error if face.severity else p.dim, parent=detail,
+                color={"error": p.error, "warning": p.warning}.get(face.severity, p.dim),
+                parent=detail,
             )  # fmt: skip
         if not face.collapsed and face.kind == "node":
             dpg.draw_text(
@@ -325,6 +328,16 @@ class Canvas:
             )
         for pin in (*face.inputs, *face.outputs):
             self.pin(item, detail, face, pin)
+        if face.bypassed:  # a veil, a line through, and a word
+            dpg.draw_rectangle(
+                (0, 0), (face.w, face.h), rounding=8, fill=faded(p.canvas, 150), color=NOTHING,
+                parent=item,
+            )  # fmt: skip
+            y = min(HEAD + ROW / 2, face.h / 2)
+            for left in range(0, int(face.w), 14):
+                ends = (left, y), (min(left + 8, face.w), y)
+                dpg.draw_line(*ends, color=p.dim, thickness=2, parent=item)
+            dpg.draw_text((PAD, -17), "bypassed", size=SMALL + 1, color=p.warning, parent=item)
         for shown in face.fields:
             x, y, w, h = shown.rect
             wrong = shown.missing
@@ -389,8 +402,8 @@ class Canvas:
         else:
             curves = [
                 dpg.draw_bezier_cubic(
-                    *map(list, curve), color=colour, thickness=self.thick, segments=SEGMENTS,
-                    parent=item,
+                    *map(list, curve), color=colour, thickness=self.thick, parent=item,
+                    segments=SEGMENTS if curve[3][0] > curve[0][0] else 2 * SEGMENTS,
                 )
                 for curve in wire.curves
             ]  # fmt: skip

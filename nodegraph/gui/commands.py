@@ -7,7 +7,7 @@ that begins with a word: search, palette, help, menu, field, rename, save_as, op
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import edits, layout, wiring
@@ -103,6 +103,40 @@ def _align(side: str) -> Callable[[Session, Gestures], object]:
         return session.move(arrange.aligned(rects, side), "Align")
 
     return run
+
+
+ALIGN = "Arrange"
+
+
+def _freeze(session: Session) -> None:
+    for name in session.nodes_selected:
+        owner = session.graph.owner(name)
+        session.freeze(owner, not session.graph.nodes[owner].frozen)
+
+
+def _reset(session: Session) -> None:
+    for name in session.nodes_selected:
+        settings = session.inner.settings(session.graph, name) or {}
+        for key in list(session.graph.nodes[name].params):
+            if key in settings and settings[key].default is not MISSING:
+                session.reset_param(name, key)
+
+
+def _fix(session: Session) -> None:
+    problems = [p for p in (session.analysis.problems if session.analysis else ()) if p.get("fix")]
+    chosen = session.nodes_selected
+    ours = [p for p in problems if set(chosen) & set(map(str, p["where"]))]
+    if found := ours or problems:
+        session.fix(found[0])
+    else:
+        session.tell("no fix is offered for what is wrong here", "refused")
+
+
+def _context(session: Session, g: Gestures) -> None:
+    name = next((n for n in g.scene.boxes if n in session.selection), "")
+    if name:
+        x, y = g.view.to_screen(g.scene.boxes[name].x, g.scene.boxes[name].y)
+        ask(g, "menu", x + 20, y + 20, hits.Hit("title", name))
 
 
 def _nudge(dx: int, dy: int) -> Callable[[Session, Gestures], object]:
@@ -221,7 +255,6 @@ def _asks(word: str) -> Callable[[Session, Gestures], object]:
     return lambda session, g: ask(g, word)
 
 
-ALIGN = "Arrange"
 COMMANDS: tuple[Command, ...] = (
     Command("search", "Add a node", ("tab", "shift+a"), "Search for a node type and add it at "
             "the mouse.", _search, "Add"),
@@ -248,7 +281,7 @@ COMMANDS: tuple[Command, ...] = (
             lambda s, g: s.duplicate()),
     Command("call_again", "Duplicate with the same weights", ("alt+d",), "Add a further call of "
             "the selected nodes: it shares their weights.", lambda s, g: s.call_again()),
-    Command("delete", "Delete", ("delete", "backspace", "x"), "Delete the selection and its links.",
+    Command("delete", "Delete", ("delete", "backspace"), "Delete the selection and its links.",
             lambda s, g: s.delete()),
     Command("dissolve", "Delete and reconnect", ("ctrl+delete", "ctrl+backspace"), "Delete the "
             "selected nodes and join what they stood between.", lambda s, g: s.delete(True)),
@@ -269,6 +302,19 @@ COMMANDS: tuple[Command, ...] = (
             lambda s, g: s.group(), "Groups"),
     Command("ungroup", "Ungroup", ("ctrl+shift+g",), "Replace the selected groups by their nodes.",
             lambda s, g: s.ungroup(), "Groups"),
+    Command("freeze", "Freeze or train", (), "Keep the selected node's weights, or train them "
+            "again.", lambda s, g: _freeze(s), "Groups"),
+    Command("independent", "Make independent", (), "Give the selected further call weights of its "
+            "own.", lambda s, g: [s.make_independent(n) for n in s.nodes_selected], "Groups"),
+    Command("expose", "Expose a parameter…", (), "Make a setting of the selected node a parameter "
+            "of the file or group.", _asks("expose"), "Groups"),
+    Command("reset", "Reset parameters", (), "Put the selected node's parameters back to their "
+            "defaults.", lambda s, g: _reset(s)),
+    Command("colour", "Colour…", (), "Choose a colour for the selection.", _asks("colour"), ALIGN),
+    Command("fix", "Fix the problem", ("ctrl+.",), "Apply the fix that is offered for the selected "
+            "node, or for the first problem.", lambda s, g: _fix(s)),
+    Command("context", "Menu of the selection", ("shift+f10",), "What can be done with what is "
+            "selected.", lambda s, g: _context(s, g)),
     Command("leave", "Leave the group", ("escape",), "Show what is around the open group.",
             lambda s, g: s.leave(), "Groups"),
     Command("layout", "Lay out", ("l",), "Arrange the selection, or all, from left to right.",
@@ -331,6 +377,12 @@ COMMANDS: tuple[Command, ...] = (
             _asks("panel_left"), "View"),
     Command("panel_right", "Inspector", ("n",), "Show or hide the inspector at the right.",
             _asks("panel_right"), "View"),
+    *(
+        Command(f"tab_{name.lower()}", f"Inspector: {name.lower()}", (f"alt+shift+{number}",),
+                f"Bring the tab {name} of the inspector to the front.",
+                _asks(f"tab_{name.lower()}"), "View")
+        for number, name in enumerate(("Node", "Graph", "Checks", "History"), 1)
+    ),
     Command("theme", "Light or dark", ("ctrl+shift+l",), "Change between the light and the dark "
             "theme.", _asks("theme"), "View"),
     Command("larger", "Larger text", ("ctrl+=", "ctrl++"), "Text 10 % larger, up to 200 %.",

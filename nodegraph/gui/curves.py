@@ -252,13 +252,20 @@ def save_area(path: Path, area: tuple[int, int, int, int]) -> None:
 _themes: dict[tuple[Any, ...], int | str] = {}
 
 
-def line_theme(colour: tuple[int, int, int, int], thick: float) -> int | str:
-    """The theme of a line in a plot."""
-    key = ("line", colour, thick)
+def line_theme(colour: tuple[int, int, int, int], thick: float, points: bool = False) -> int | str:
+    """The theme of a line in a plot, with its points marked or not."""
+    key = ("line", colour, thick, points)
     if key not in _themes:
+        plots = {"category": dpg.mvThemeCat_Plots}
         with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvPlotCol_Line, colour, category=dpg.mvThemeCat_Plots)
-            dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, category=dpg.mvThemeCat_Plots)
+            dpg.add_theme_color(dpg.mvPlotCol_Line, colour, **plots)
+            dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, **plots)
+            if points:
+                circle = dpg.mvPlotMarker_Circle
+                dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, circle, **plots)
+                dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
+                dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
+                dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
         _themes[key] = made
     return _themes[key]
 

@@ -80,10 +80,6 @@ class Dock:
         high = self.documents.settings.panels.get("dock", HIGH)
         return int(high) if isinstance(high, (int, float)) else HIGH
 
-    def typing(self) -> bool:
-        """Whether keys belong to one of the inputs."""
-        return self.strip.typing()
-
     def show(
         self, tab: Tab, shown: dict[str, Shown], looking: int | None, high: int, stale: bool
     ) -> None:

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import dearpygui.dearpygui as dpg
 
 from .. import files, preferences, provenance, runs
 from ..graph import GraphError
 from ..journal import Journal
 from ..library import Library
-from ..session import Clipboard, Session
+from ..session import Session
+from .desktop import SystemClipboard
 from .gestures import Gestures
 from .live import Live
 from .popups import Popups
 
 LOOK = 2.0  # seconds between two looks at the file on disk
-
-
-class SystemClipboard(Clipboard):
-    """The clipboard of the desktop, so that nodes go to another window and to a text editor."""
-
-    @property
-    def text(self) -> str:
-        """What was copied last, by any program."""
-        return dpg.get_clipboard_text() or ""
-
-    @text.setter
-    def text(self, text: str) -> None:
-        dpg.set_clipboard_text(text)
 
 
 @dataclass
@@ -86,8 +73,10 @@ class Documents:
 
     def show(self, index: int) -> None:
         """Bring a tab to the front; −1 shows the gallery when there is none."""
+        if self.tab is not None:
+            self.tab.gestures.cancel()  # a button may be held
         self.active = index
-        self.popups.close()
+        self.popups.dismiss()
         self.changed()
 
     def next(self) -> None:
@@ -117,10 +106,6 @@ class Documents:
             [("Save", lambda: self.save(tab, then=gone)), ("Discard", gone),
              ("Cancel", lambda: None)],
         )  # fmt: skip
-
-    def unsaved(self) -> list[str]:
-        """The titles of what has changes that are not saved."""
-        return [t.session.title for t in self.tabs if t.session.changed]
 
     # Files ----------------------------------------------------------------------------------------
 
@@ -201,11 +186,26 @@ class Documents:
             return
         session = tab.session
 
-        def done(path: Path) -> None:
-            self.popups.close()
+        def write(path: Path) -> None:
             if session.save(path):
                 self._opened(path)
                 then()
+
+        def done(path: Path) -> None:
+            """A name was chosen; another file, or another tab's, is not replaced unasked."""
+            self.popups.close()
+            ours = session.file is not None and path.resolve() == session.file.resolve()
+            others = [t for t in self.tabs if t is not tab and t.session.file is not None]
+            if any(t.session.file == path.resolve() for t in others):
+                text = f"{path.name} is open in another tab; choose another name."
+                self.popups.question("Open elsewhere", text, [("Close", lambda: None)])
+            elif path.exists() and not ours:
+                self.popups.question(
+                    "Replace", f"{path} is there already. Replace it?",
+                    [("Cancel", lambda: None), ("Replace it", partial(write, path))],
+                )  # fmt: skip
+            else:
+                write(path)
 
         def overwrite() -> None:
             session.keep_mine()
@@ -214,7 +214,7 @@ class Documents:
 
         if session.file is None or as_:
             start = session.file.parent if session.file else Path.cwd()
-            self.popups.files("Save as", start, done, save=True)
+            self.popups.files("Save as", start, done, save=True, name=proposed(session))
         elif session.disk_changed():
             self.popups.question(
                 "Changed on disk", f"{session.file.name} was changed by another program.",
@@ -224,26 +224,52 @@ class Documents:
         elif session.save():
             then()
 
+    def before_quitting(self, leave: Callable[[], Any]) -> None:
+        """Leave, once nothing would be lost: what has changes is saved, or the person says so."""
+        unsaved = [t for t in self.tabs if t.session.changed]
+        if not unsaved:
+            leave()
+            return
+
+        def save_all() -> None:
+            if left := [t for t in self.tabs if t.session.changed]:
+                self.show(self.tabs.index(left[0]))
+                self.save(left[0], then=save_all)
+            else:
+                leave()
+
+        titles = ", ".join(t.session.title for t in unsaved)
+        self.popups.question(
+            "Not saved", f"{titles}: there are changes that are not saved.",
+            [("Save all and quit", save_all), ("Discard and quit", leave),
+             ("Cancel", lambda: None)],
+        )  # fmt: skip
+
     def _opened(self, path: Path) -> None:
         self.settings = preferences.opened(self.settings, path.absolute())
         preferences.save(self.settings)
 
     # What goes on by itself -----------------------------------------------------------------------
 
-    def tick(self, now: float) -> bool:
-        """Keep the journal, and look at the file on disk; whether a question was opened."""
+    def tick(self, now: float, busy: bool) -> bool:
+        """Keep the journal, and look at the file on disk, but not while a hand is `busy`; whether
+        a question was opened."""
         self.journal.tick(now, [t.session for t in self.tabs])
-        if self.tab is None or now - self.looked <= LOOK or self.popups.open:
+        if self.tab is None or now - self.looked <= LOOK or busy:
             return False
         self.looked = now
         session = self.tab.session
-        if not session.disk_changed():
+        if session.file is None or not session.disk_changed():
             return False
-        name = session.file.name if session.file else ""
-        self.popups.question(
-            "Changed on disk", f"{name} was changed by another program.",
-            [("Reload it", session.reload), ("Keep mine", session.keep_mine)],
-        )  # fmt: skip
+        there = session.file.exists()
+        text = f"{session.file.name} was {'changed' if there else 'deleted'} by another program."
+        keep = ("Keep mine", session.keep_mine)  # it counts as not saved
+        if there:
+            answers = [("Reload it", session.reload), keep]
+        else:
+            session.keep_mine()
+            answers = [("Write it again", lambda: self.save(self.tab)), keep]
+        self.popups.question("Changed on disk" if there else "Deleted", text, answers)
         return True
 
     def recover(self) -> None:
@@ -270,3 +296,11 @@ class Documents:
             "Recovered", f"The editor ended without closing {names}. Bring it back?",
             [("Bring back", restore), ("Discard", discard), ("Later", lambda: None)],
         )  # fmt: skip
+
+
+def proposed(session: Session) -> str:
+    """A name for a session's file."""
+    if session.file is not None:
+        return session.file.name
+    words = "".join(c if c.isalnum() else "_" for c in session.title.lower())
+    return f"{words.strip('_') or 'graph'}.yaml"

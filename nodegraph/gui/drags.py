@@ -124,7 +124,7 @@ class Move(Drag):
         if len(self.rects) > 1 or name not in scene.graph.nodes or scene.attached.get(name):
             return None
         for thing in scene.grid.near(rect):
-            if isinstance(thing, Link) and thing.to in scene.graph.links:
+            if isinstance(thing, Link):
                 if thing not in self.fits:
                     self.fits[thing] = _inserts(scene, name, thing)
                 if self.fits[thing] and any(enters(rect, c) for c in scene.wires[thing].curves):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
@@ -11,7 +12,7 @@ from ..graph import Graph, GraphError
 from ..scope import Scope
 from .boxes import clipped, wrapped
 from .documents import Documents
-from .palette import Palette, faded
+from .palette import THEMES, Palette, faded
 from .scene import build
 from .theme import SIZE
 
@@ -92,7 +93,7 @@ class Gallery:
         s, p = self.scale, self.palette
         wide, inner = int(CARD * s), int((CARD - 28) * s)
         with dpg.child_window(width=wide, height=int(HIGH * s), border=False, no_scrollbar=True):
-            dpg.bind_item_theme(dpg.last_container(), self.look())
+            dpg.bind_item_theme(dpg.last_container(), card_theme(self.palette.name))
             with dpg.drawlist(wide, int(PICTURE * s)) as drawing:
                 self.picture(graph)
             with dpg.group(horizontal=True):
@@ -104,7 +105,11 @@ class Gallery:
                     lines = wrapped(about, inner, SIZE * s)
                     if len(lines) > 3:
                         lines = [*lines[:2], lines[2] + " …"]
-                    dpg.add_text("\n".join([*lines, *[" "] * (3 - len(lines))]), color=p.dim)
+                    short = dpg.add_text(
+                        "\n".join([*lines, *[" "] * (3 - len(lines))]), color=p.dim
+                    )
+                    with dpg.tooltip(short, delay=0.4):
+                        dpg.add_text(graph.meta.get("about", ""), wrap=400)
                     if slide := graph.meta.get("slide", ""):
                         dpg.add_text(clipped(f"Slide: {slide}", inner, SIZE * s))
                     paper = graph.meta.get("paper", "")
@@ -118,13 +123,6 @@ class Gallery:
         with dpg.item_handler_registry() as clicks:
             dpg.add_item_clicked_handler(callback=lambda: self.documents.open(path, copy=True))
         dpg.bind_item_handler_registry(drawing, clicks)
-
-    def look(self) -> int | str:
-        """The theme of a card: raised from the ground."""
-        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_ChildBg, self.palette.node)
-            dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, 6)
-        return made
 
     def picture(self, graph: Graph) -> None:
         """The graph in small."""
@@ -154,6 +152,15 @@ class Gallery:
                 at(box.x, box.y), at(box.x + box.face.w, box.y + box.face.h), rounding=2,
                 fill=faded(colour, 150), color=colour,
             )  # fmt: skip
+
+
+@cache
+def card_theme(name: str) -> int | str:
+    """The theme of a card: raised from the ground."""
+    with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_color(dpg.mvThemeCol_ChildBg, THEMES[name].node)
+        dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, 6)
+    return made
 
 
 def _place(graph: Graph) -> tuple[int, str]:

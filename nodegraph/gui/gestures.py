@@ -316,9 +316,8 @@ class Gestures:
         link under it."""
         at = self._at(x, y, NONE)
         link = self.hit(at).link if kind else None
-        fits = link is not None and link.to in self.session.graph.links
         ghost = (kind, at.cx, at.cy) if kind else None
-        self.overlay = Overlay(ghost=ghost, insert=link if fits else None)
+        self.overlay = Overlay(ghost=ghost, insert=link)
 
     def drop_type(self, kind: str, x: float, y: float) -> bool:
         """Add the type that was dragged here, on a link if there is one."""

@@ -41,10 +41,9 @@ class GraphPanel(Panel):
     def words(self, session: Session, key: str) -> None:
         """The title, or another word about the graph."""
         long = key in LONG
-        gesture = ("meta", key) if long else None  # what is typed letter by letter is one step
 
         def change(text: str) -> None:
-            session.set_meta(key, " ".join(text.split()), gesture)
+            session.set_meta(key, " ".join(text.split()))
 
         self.heading(key.capitalize())
         text = session.graph.meta.get(key, "")

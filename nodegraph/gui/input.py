@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import inspect
 import time
 from collections.abc import Iterator
@@ -62,20 +61,9 @@ class Input:
     def build(self) -> None:
         """Register what can only be had as callbacks."""
         self.names = key_names()
-        self.library = ctypes.CDLL(dpg.internal_dpg.__file__)
         with dpg.handler_registry():
             dpg.add_mouse_wheel_handler(callback=self.on_wheel)
             dpg.add_key_press_handler(callback=self.on_key)
-
-    def sleep(self, seconds: float) -> bool:
-        """Wait for an event of any device, but not longer; whether one came."""
-        begin = time.perf_counter()
-        try:
-            self.library.glfwWaitEventsTimeout(ctypes.c_double(seconds))
-        except AttributeError:  # no such function on this system: draw, at a low rate
-            time.sleep(0.03)
-            return True
-        return time.perf_counter() - begin < 0.95 * seconds
 
     def mods(self) -> frozenset[str]:
         """The modifiers that are held, and the space bar, which drags the canvas."""
@@ -123,14 +111,14 @@ class Input:
         yield from queue
 
 
-def run_callbacks(jobs: list[Any]) -> None:
-    """Call what widgets want called, with sender, value and user data as far as each takes them.
+def run_callback(job: tuple[Any, ...]) -> None:
+    """Call what a widget wants called, with sender, value and user data as far as it takes them.
 
     Dear PyGui's own function would also pass them for parameters that have a default, which is
     where our callbacks keep what they are about.
     """
-    for callback, *given in jobs:
-        if callback is not None:
-            takes = inspect.signature(callback).parameters.values()
-            wanted = sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in takes)
-            callback(*given[:wanted])
+    callback, *given = job
+    if callback is not None:
+        takes = inspect.signature(callback).parameters.values()
+        wanted = sum(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in takes)
+        callback(*given[:wanted])

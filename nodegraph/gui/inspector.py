@@ -9,8 +9,9 @@ import dearpygui.dearpygui as dpg
 
 from ..library import Library
 from ..session import Session
+from .fields import Fields
 from .graph_panel import GraphPanel
-from .node_panel import NodePanel, node_of
+from .node_panel import NodePanel, place_of
 from .palette import Palette
 from .panel import Panel
 
@@ -28,10 +29,10 @@ class ChecksPanel(Panel):
             return
         if not session.analysis.problems:
             self.prose("No problems: the graph compiles and trains.", self.palette.good)
-        for problem in session.analysis.problems:
-            node = node_of(problem)
-            if node in session.graph.nodes:
-                self.small(node, partial(session.select, node), "Select it")
+        for index, problem in enumerate(session.analysis.problems):
+            if place := place_of(problem):
+                go = partial(session.visit, problem["where"])
+                self.small(f"{place}##{index}", go, "Go there and select it")
             self.problem(session, problem)
             dpg.add_separator()
 
@@ -103,20 +104,27 @@ class Inspector:
         alias = dpg.get_item_alias(item) if item else ""
         return (alias or "tab:Node").removeprefix("tab:")
 
+    def bring(self, name: str) -> None:
+        """Bring a tab to the front."""
+        dpg.set_value("inspector", f"tab:{name}")
+        self.turn()
+
     def turn(self, *_: Any) -> None:
         """Another tab came to the front."""
         if self.session is not None:
             self.show(self.session)
 
-    def typing(self) -> bool:
-        """Whether keys belong to one of the inputs."""
-        return self.panels[self.front()].typing()
+    @property
+    def fields(self) -> Fields:
+        """The inputs of the tab in front."""
+        return self.panels[self.front()].fields
 
     def focus(self) -> None:
         """Give the keyboard to the first input; Tab goes on to the next."""
-        fields = [f for f in self.panels[self.front()].fields if dpg.does_item_exist(f)]
-        if fields:
-            dpg.focus_item(fields[min(1, len(fields) - 1)] if self.front() == "Node" else fields[0])
+        name = self.front()
+        items = [f.item for f in self.panels[name].fields.known if dpg.does_item_exist(f.item)]
+        if items:
+            dpg.focus_item(items[min(1, len(items) - 1)] if name == "Node" else items[0])
 
     def show(self, session: Session) -> None:
         """Draw the tab in front anew for a session."""

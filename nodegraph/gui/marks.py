@@ -75,6 +75,7 @@ class Marks:
         dpg.push_container_stack(layer)
         if reach is not None:
             self.reached_nodes(gestures, reach)
+            self.legend(gestures.view)
         else:
             self.notes(gestures, notes)
         self.draw(gestures)
@@ -128,6 +129,26 @@ class Marks:
                 rounding=4 * px, fill=colour, color=NOTHING,
             )  # fmt: skip
             dpg.draw_text((x + 5 * px, y - 18 * px), words, size=size, color=p.canvas)
+
+    def legend(self, view: View) -> None:
+        """What the marks of a gradient's reach mean, in the lower left corner."""
+        p, px = self.canvas.palette, 1 / view.zoom
+        rows = (
+            ("moves", p.good, "its weights move"),
+            ("gradient", p.accent, "the gradient passes"),
+            ("+  −  ±", p.accent, "its sign: − after a reversal (dashed), ± where both meet"),
+            ("· · ·", p.warning, "the gradient stops"),
+        )
+        left, top = view.to_canvas(10, view.height - 22 * len(rows) - 14)
+        wide = 86 + max(measure(text, 12) for _, _, text in rows)
+        dpg.draw_rectangle(
+            (left, top), (left + (wide + 20) * px, top + (22 * len(rows) + 6) * px),
+            rounding=6 * px, fill=faded(p.panel, 235), color=p.edge, thickness=px,
+        )  # fmt: skip
+        for row, (word, colour, text) in enumerate(rows):
+            y = top + (5 + 22 * row) * px
+            dpg.draw_text((left + 10 * px, y), word, size=12 * px, color=colour)
+            dpg.draw_text((left + 86 * px, y), text, size=12 * px, color=p.text)
 
     def notes(self, gestures: Gestures, notes: Mapping[str, tuple[str, str]]) -> None:
         """A line or two under a box."""

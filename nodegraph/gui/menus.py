@@ -11,10 +11,12 @@ import dearpygui.dearpygui as dpg
 
 from ..graph import Graph, Ref, refs
 from ..layout import OUT
+from ..scope import Scope
 from ..session import Session
 from .boxes import Pin
 from .commands import BY_NAME, COMMANDS, MOUSE, shortcut
 from .documents import Documents, Tab
+from .drags import without
 from .hits import Hit
 from .popups import Choice, Popups
 from .scene import Link
@@ -44,7 +46,7 @@ class Menus:
         """Open what a gesture asked for, by its word."""
         asked: dict[str, Callable[..., None]] = {
             "search": self.search, "menu": self.context, "field": self.field,
-            "rename": self.rename,
+            "rename": self.rename, "expose": self.expose, "colour": self.colours,
         }  # fmt: skip
         asked[what](tab, *more)
 
@@ -70,10 +72,12 @@ class Menus:
             entries = self.of_link(tab, x, y, hit.link)
         elif hit is not None and hit.pin is not None and hit.node in session.graph.nodes:
             entries = self.of_pin(tab, hit.pin)
+        elif hit is not None and hit.node in session.selected_ports():
+            entries = [self.choice("rename"), self.choice("delete")]
         elif hit is not None and hit.node:
             entries = [self.choice(n) for n in OF_NODE]
             entries += self.of_weights(session, hit.node)
-            entries.append(Choice("Colour…", "", "", partial(self.colours, session, x, y)))
+            entries.append(Choice("Colour…", "", "", partial(self.colours, tab, x, y)))
         else:
             paste = partial(session.paste, at=tab.gestures.view.to_canvas(x, y))
             entries = [
@@ -95,9 +99,13 @@ class Menus:
         shape = wire.label if wire and wire.label else "not known yet"
         ends = f"{link.source} → {link.to}: {shape}"
         insert = partial(self.insert, tab, x, y, link)
+
+        def delete(graph: Graph, scope: Scope) -> Graph:
+            return without(graph, scope, [link])
+
         return [
             Choice("Insert a node…", "", "", insert),
-            Choice("Delete the link", "", "", partial(session.disconnect, link.to, link.source)),
+            Choice("Delete the link", "", "", partial(session.do, "Disconnect", delete)),
             Choice(f"Shape {shape}", "", "", partial(self.documents.tell, ends)),
         ]
 
@@ -133,8 +141,18 @@ class Menus:
             found.append((label, partial(session.freeze, name, not frozen)))
         return [Choice(label, "", "", run) for label, run in found]
 
-    def colours(self, session: Session, x: float, y: float) -> None:
+    def expose(self, tab: Tab) -> None:
+        """Choose a setting of the selected node to make a parameter of the graph."""
+        session = tab.session
+        for name in session.nodes_selected[:1]:
+            settings = session.inner.settings(session.graph, name) or {}
+            choices = [Choice(k, "", "", partial(session.expose_param, name, k)) for k in settings]
+            box = tab.gestures.scene.boxes[name]
+            self.popups.menu(*self.at(*tab.gestures.view.to_screen(box.x, box.y)), choices)
+
+    def colours(self, tab: Tab, x: float = 40, y: float = 40) -> None:
         """Choose a colour for the selected nodes and frames."""
+        session = tab.session
         rows = [("As its kind", None), *TINTS.items()]
         choices = [Choice(n, "", "", partial(session.set_colour, c)) for n, c in rows]
         self.popups.menu(*self.at(x, y), choices)

@@ -8,6 +8,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from ..body import memory
 from ..graph import Graph, Reference, refs
 from ..layout import OUT
 from ..node import Node, Setting, show
@@ -51,15 +52,18 @@ class NodePanel(Panel):
         dpg.bind_item_font(item, self.fonts["bold"])
         kind = type_name(graph, name)
         category = getattr(declared, "category", "group")
-        words = f"{kind} · {category}"
+        words = kind if category == "group" else f"{kind} · {category}"
+        if entry.bypassed:
+            with dpg.group(horizontal=True):
+                dpg.add_text("Bypassed: the graph runs without it.", color=self.palette.warning)
+                self.small("Use again", lambda: session.bypass([name]))
         self.prose(f"{kind} · a further call of {entry.shares}" if entry.shares else words,
                    self.palette.accent)  # fmt: skip
         if isinstance(declared, Graph) and kind in session.root.groups:
-            users = "The group's name, as a type of nodes. Enter it to edit what is inside."
-            self.tip(
-                self.field(kind, self.wide, lambda text: session.rename_group(kind, text.strip())),
-                users,
-            )
+            with dpg.group(horizontal=True):
+                dpg.add_text("a node of the group", color=self.palette.dim)
+                self.field(kind, self.wide * 0.45,
+                           lambda text: session.rename_group(kind, text.strip()))  # fmt: skip
         self.doc(declared)
         self.weights(session, name)
         for problem in session.analysis.problems if session.analysis else ():
@@ -157,11 +161,13 @@ class NodePanel(Panel):
                 callback=lambda _, text: change(texts[text]),
             )  # fmt: skip
         elif isinstance(value, (int, float)):
-            knob = 26 * self.scale
+            knob = 26 * self.scale if wide > 100 * self.scale else 0.0  # else numbers are cut
             item = self.field(
-                as_text(value), wide - knob - 4, lambda text: change(read(text, setting))
-            )
-            self.knob(value, knob, setting, change, item)
+                as_text(value), wide - knob - 4 * bool(knob),
+                lambda text: change(read(text, setting)),
+            )  # fmt: skip
+            if knob:
+                self.knob(value, knob, setting, change, item)
         else:
             item = self.field(as_text(value), wide, lambda text: change(read(text, setting)))
         self.tip(item, about(setting))
@@ -182,7 +188,7 @@ class NodePanel(Panel):
         item = dpg.add_drag_float(
             width=int(wide), format="<>", speed=0.25, callback=turn, no_input=True
         )
-        self.fields.append(item)  # it is not drawn anew under the hand
+        self.fields.hold(item)  # it is not drawn anew under the hand
         self.tip(item, "Drag to change the number")
 
     # What is known of it --------------------------------------------------------------------------
@@ -197,7 +203,7 @@ class NodePanel(Panel):
             found = [shapes.get(session.place(str(r)), _only(shapes, session.place(r.node)))
                      for r in linked]  # fmt: skip
             given = ", ".join(show(tuple(s)) for s in found if s is not None)
-            wanted = declared.shape or "a scalar"
+            wanted = {"": "a scalar", "...": "any shape"}.get(declared.shape, declared.shape)
             self.prose(f"→ {port}: {given or wanted}  {declared.kind}", self.palette.dim)
         for port, output in (scope.outputs(graph, name) or {}).items():
             shape = shapes.get(session.place(name, port))
@@ -224,11 +230,11 @@ class NodePanel(Panel):
     def costs(self, session: Session, name: str) -> None:
         """Parameters, multiplications, memory."""
         found = session.analysis.costs.get(session.place(name)) if session.analysis else None
-        if found:
+        if found and any(found.values()):
             self.heading("Costs of one step")
             self.prose(f"{found['parameters']:,} parameters")
             self.prose(f"{found['multiply_adds']:,} multiply-adds")
-            self.prose(f"{found['activation_bytes'] / 1e6:.3g} MB of activations")
+            self.prose(f"{memory(found['activation_bytes'])} of activations")
 
     def source(self, session: Session, name: str) -> None:
         """The lines that the compiler writes for a node."""
@@ -252,6 +258,13 @@ def node_of(problem: Any) -> str:
     """The node that a problem is about, or ""."""
     where = problem["where"]
     return where[where.index("nodes") + 1] if "nodes" in where[:-1] else ""
+
+
+def place_of(problem: Any) -> str:
+    """Where a problem is, in words: the node, and the group that it is in."""
+    where, node = problem["where"], node_of(problem)
+    inside = f" in {where[1]}" if where[:1] == ["groups"] and len(where) > 1 else ""
+    return f"{node or 'the group'}{inside}" if node or inside else ""
 
 
 def _about(problem: Any, name: str, path: tuple[str, ...]) -> bool:

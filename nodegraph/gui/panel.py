@@ -8,6 +8,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from ..session import Session
+from .fields import Fields
 from .palette import Palette
 
 
@@ -18,15 +19,11 @@ class Panel:
         self.palette, self.fonts = palette, fonts
         self.scale = 1.0
         self.wide = 290  # pixels that it may fill
-        self.fields: list[int | str] = []  # inputs that keep the keyboard while they are active
+        self.fields = Fields()
 
     def show(self, session: Session) -> None:
         """Draw all of it for a session."""
         raise NotImplementedError
-
-    def typing(self) -> bool:
-        """Whether keys belong to one of the inputs."""
-        return any(dpg.does_item_exist(f) and dpg.is_item_active(f) for f in self.fields)
 
     # Pieces ---------------------------------------------------------------------------------------
 
@@ -43,14 +40,9 @@ class Panel:
     def field(
         self, text: str, wide: float, done: Callable[[str], Any], lines: int = 1
     ) -> int | str:
-        """An input that is taken by Enter; one of several lines at every letter."""
+        """An input, of one line or several; it is taken when it is left."""
         more = {"multiline": True, "height": int(lines * 19 * self.scale)} if lines > 1 else {}
-        item: int | str = dpg.add_input_text(
-            default_value=text, width=int(wide), on_enter=lines == 1,
-            callback=lambda _, typed: done(typed), **more,
-        )  # fmt: skip
-        self.fields.append(item)
-        return item
+        return self.fields.add(text, wide, done, **more)
 
     def small(self, label: str, run: Callable[[], Any], tip: str = "") -> None:
         """A small button; what it does shows when the mouse rests on it."""

@@ -16,6 +16,7 @@ from .. import programme
 from ..graph import GraphError, Ref, Stage, refs, substitute
 from ..node import Loss, Metric, Optimiser
 from ..session import Session
+from .fields import Fields
 from .palette import Palette
 from .popups import Choice, Popups
 from .values import typed
@@ -33,12 +34,8 @@ class Strip:
     ) -> None:  # fmt: skip
         self.palette, self.fonts, self.popups, self.once = palette, fonts, popups, once
         self.scale = 1.0
-        self.fields: list[int | str] = []
+        self.fields = Fields()
         self.chips: dict[int | str, str] = {}  # item: the update or loss that it shows
-
-    def typing(self) -> bool:
-        """Whether keys belong to one of the inputs."""
-        return any(dpg.does_item_exist(f) and dpg.is_item_active(f) for f in self.fields)
 
     def hovered(self) -> str:
         """The update or loss under the mouse, for the overlay of what its gradient reaches."""
@@ -174,12 +171,8 @@ class Strip:
         return item
 
     def field(self, text: str, wide: int, done: Callable[[str], Any]) -> None:
-        """An input that is taken by Enter."""
-        item = dpg.add_input_text(
-            default_value=text, width=int(wide * self.scale), on_enter=True,
-            callback=lambda _, typed_: done(typed_),
-        )  # fmt: skip
-        self.fields.append(item)
+        """An input that is taken when it is left."""
+        self.fields.add(text, wide * self.scale, done)
 
     def button(self, label: str, run: Callable[[], Any], tip: str) -> None:
         """A small button with a tooltip."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import dearpygui.dearpygui as dpg
 
-from .palette import Colour, Palette, faded
+from .palette import THEMES, Colour, Palette, faded
 
 SIZE = 15  # px of text at 100 %
 
@@ -19,8 +20,9 @@ def fonts_folder() -> Path:
     return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
+@cache
 def load_fonts(percent: int) -> dict[str, int | str]:
-    """Regular, bold and mono at a text size of 80–200 %; the regular one becomes the default."""
+    """Regular, bold and mono at a text size of 80–200 %; kept, for fonts are not given back."""
     folder = fonts_folder()
     size = SIZE * percent / 100
     with dpg.font_registry():
@@ -30,7 +32,6 @@ def load_fonts(percent: int) -> dict[str, int | str]:
             "title": dpg.add_font(str(folder / "DejaVuSans-Bold.ttf"), size * 1.5),
             "mono": dpg.add_font(str(folder / "DejaVuSansMono.ttf"), size * 0.9),
         }
-    dpg.bind_font(fonts["text"])
     return fonts
 
 
@@ -64,7 +65,15 @@ def colours(palette: Palette) -> dict[int, Colour]:
 
 
 def bind(palette: Palette, scale: float) -> None:
-    """Make this the theme of the whole window."""
+    """Make this the theme of the whole window, and the regular font the one of all text."""
+    dpg.bind_font(load_fonts(round(100 * scale))["text"])
+    dpg.bind_theme(whole(palette.name, scale))
+
+
+@cache
+def whole(name: str, scale: float) -> int | str:
+    """The theme of a palette, by its name."""
+    palette = THEMES[name]
     with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
         for part, colour in colours(palette).items():
             dpg.add_theme_color(part, colour, category=dpg.mvThemeCat_Core)
@@ -87,16 +96,27 @@ def bind(palette: Palette, scale: float) -> None:
             dpg.add_theme_style(style, *value, category=dpg.mvThemeCat_Core)
         dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, 0, 0, category=dpg.mvThemeCat_Plots)
         dpg.add_theme_style(dpg.mvPlotStyleVar_PlotBorderSize, 0, category=dpg.mvThemeCat_Plots)
-    dpg.bind_theme(theme)
+    return theme
 
 
-def ground(palette: Palette) -> int | str:
+@cache
+def button_theme(colour: Colour) -> int | str:
+    """A theme for a button of a colour."""
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvButton):
+        dpg.add_theme_color(dpg.mvThemeCol_Button, colour, category=dpg.mvThemeCat_Core)
+    return theme
+
+
+@cache
+def ground(name: str) -> int | str:
     """A theme for what is seen between the parts of the window: hair lines."""
+    palette = THEMES[name]
     with dpg.theme() as theme, dpg.theme_component(dpg.mvWindowAppItem):
         dpg.add_theme_color(dpg.mvThemeCol_WindowBg, palette.edge, category=dpg.mvThemeCat_Core)
     return theme
 
 
+@cache
 def padded(x: float, y: float) -> int | str:
     """A theme that gives a child window an inner margin."""
     with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):

@@ -8,6 +8,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from .fields import Fields
 from .live import DEVICES, SPEEDS, Live
 from .palette import Palette, faded
 from .popups import Choice, Popups
@@ -22,15 +23,11 @@ class Transport:
     def __init__(self, palette: Palette, popups: Popups, run: Callable[[str], Any]) -> None:
         self.palette, self.popups, self.run = palette, popups, run
         self.scale = 1.0
-        self.fields: list[int | str] = []
+        self.fields = Fields()
         self.live: Live | None = None
         self.looking: int | None = None  # the step that is looked back to
         self.seen: tuple[Any, ...] = ()
         self.themes: dict[tuple[str, str], int | str] = {}
-
-    def typing(self) -> bool:
-        """Whether keys belong to one of the inputs."""
-        return any(dpg.does_item_exist(f) and dpg.is_item_active(f) for f in self.fields)
 
     def show(self, live: Live) -> None:
         """Draw it anew where buttons differ, else only the words and the slider."""
@@ -41,7 +38,7 @@ class Transport:
         seen = (live.state, waiting, presets, live.options.preset, live.options.device,
                 live.probing, self.palette.name, self.scale, live.total, bool(live.folder),
                 self.looking is None)  # fmt: skip
-        if seen != self.seen and not self.typing():
+        if seen != self.seen and not self.fields.typing():
             self.seen = seen
             self.draw(live, waiting)
         dpg.set_value("transport:said", live.said())
@@ -77,11 +74,7 @@ class Transport:
                     "The preset that is trained",
                 )
                 dpg.add_text("seed", color=self.palette.dim)
-                item = dpg.add_input_text(
-                    default_value=str(options.seed), width=int(SEED * s), decimal=True,
-                    callback=lambda _, text: self.seed(text),
-                )  # fmt: skip
-                self.fields.append(item)
+                self.fields.add(str(options.seed), SEED * s, self.seed, decimal=True)
                 dpg.add_button(label="Options…", callback=self.options)
             elif options.preset:
                 dpg.add_text(options.preset, color=self.palette.dim)

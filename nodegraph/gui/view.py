@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 NEAREST, FARTHEST = 4.0, 0.05  # zoom: screen pixels per canvas unit
+LEAST = 0.002  # zoom of a view that shows all, however large
 Rect = tuple[float, float, float, float]  # x, y, width, height
 
 
@@ -41,7 +42,7 @@ class View:
 
     def zoomed(self, factor: float, x: float, y: float) -> View:
         """Nearer by a factor, within limits; what is under the screen point `x, y` stays there."""
-        zoom = min(max(self.zoom * factor, FARTHEST), NEAREST)
+        zoom = min(max(self.zoom * factor, min(FARTHEST, self.zoom)), NEAREST)
         cx, cy = self.to_canvas(x, y)
         return replace(self, x=cx - x / zoom, y=cy - y / zoom, zoom=zoom)
 
@@ -58,5 +59,5 @@ class View:
         x, y, w, h = rect
         room_x, room_y = max(self.width - 2 * margin, 1.0), max(self.height - 2 * margin, 1.0)
         zoom = min(room_x / max(w, 1.0), room_y / max(h, 1.0), nearest)
-        zoom = min(max(zoom, FARTHEST), NEAREST)
+        zoom = min(max(zoom, LEAST), NEAREST)
         return replace(self, zoom=zoom).centred(x + w / 2, y + h / 2)

@@ -7,6 +7,7 @@ differs from the screen. When nothing happens it sleeps until an event.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,17 @@ from ..library import standard
 from ..reach import Reach, reach
 from ..session import Analysis, Session
 from ..worker.client import Worker
-from . import theme
+from . import desktop, theme
 from .bars import Bars
 from .canvas import Canvas, Shown
 from .commands import BY_NAME, COMMANDS, SECTIONS, by_key, shortcut
 from .dock import TABS as TABS_OF_DOCK
 from .dock import Dock
 from .documents import Documents, Tab
+from .fields import Fields
 from .gallery import Gallery
-from .input import Event, Input, run_callbacks
+from .geometry import holds
+from .input import Event, Input, run_callback
 from .inspector import WIDTH, Inspector
 from .live import Live
 from .marks import Marks
@@ -66,6 +69,7 @@ class Window:
         self.asked: dict[int, int] = {}  # session: its edition that the worker was asked about
         self.reached: tuple[str, Graph, Reach] | None = None
         self.running = True
+        self.faults: list[Exception] = []
         self.resizing = False
         self.typed = False  # whether a field took a text in this turn
         self.hanging: list[int | str] = []  # the menus of the bar
@@ -96,7 +100,7 @@ class Window:
 
     def rest(self, seconds: float) -> bool:
         """Sleep until an event, but not longer; whether one came."""
-        came = self.input.sleep(seconds)
+        came = desktop.wait(seconds)
         if came:
             self.quiet = 1
         return came
@@ -111,7 +115,7 @@ class Window:
         settings = documents.settings
         self.palette = THEMES[settings.theme]
         self.scale = settings.text_size / 100
-        self.fonts = theme.load_fonts(settings.text_size)
+        self.fonts = dict(theme.load_fonts(settings.text_size))
         theme.bind(self.palette, self.scale)
         place = settings.window
         wide, high = self.size or (place.get("width", 1440), place.get("height", 900))
@@ -156,7 +160,7 @@ class Window:
                 self.canvas.build()
         for part in ("left", "right", "dock"):
             dpg.bind_item_theme(part, margin)
-        dpg.bind_item_theme("main", theme.ground(self.palette))
+        dpg.bind_item_theme("main", theme.ground(self.palette.name))
         for part in ("tabs", "status", "transport"):
             dpg.bind_item_theme(part, theme.padded(12 * self.scale, 4 * self.scale))
         dpg.set_primary_window("main", True)
@@ -222,7 +226,11 @@ class Window:
         self.minimap.place(self.area, shown=tab is not None)
         self.quiet = 0
         if tab is not None:
-            tab.gestures.view = tab.gestures.view.resized(*self.area[2:])
+            gestures = tab.gestures
+            bounds, was = gestures.scene.bounds, gestures.view
+            gestures.view = was.resized(*self.area[2:])
+            if bounds and holds(was.rect, bounds) and not holds(gestures.view.rect, bounds):
+                gestures.fit()  # all of it was in sight, and stays so
         self.seen = ()
 
     # Tabs -----------------------------------------------------------------------------------------
@@ -242,19 +250,21 @@ class Window:
     def turn(self) -> None:
         """One frame."""
         self.quiet += 1
-        jobs = dpg.get_callback_queue()
-        self.typed = any(len(job) > 2 and isinstance(job[2], str) for job in jobs or ())
-        if jobs:
-            run_callbacks(jobs)
+        left = [f.poll() for f in self.fields]  # before the keys: Enter has closed its field
+        self.typed = any(left) or self.popups.poll()
+        if self.typed:
+            self.stale, self.quiet = True, 0  # also what was refused gives way to what there is
+        for job in dpg.get_callback_queue() or ():
+            self.guarded(partial(run_callback, job))
             self.quiet = 0
         for event in self.input.poll():
             self.quiet = 0
-            self.event(event)
+            self.guarded(partial(self.event, event))
         self.textures.sweep()
         tab = self.tab
         if tab is not None:
             if not any(self.input.down.values()):  # else a field that opens gets no keys
-                self.requests(tab)
+                self.guarded(partial(self.requests, tab))
             self.draw(tab)
         elif self.seen != ("gallery",):
             self.gallery.show("gallery", dpg.get_viewport_client_width())
@@ -263,10 +273,23 @@ class Window:
         self.behind()
         dpg.render_dearpygui_frame()
 
+    def guarded(self, work: Callable[[], Any]) -> None:
+        """Do what a person asked for. A fault in it is told, and costs neither the window nor what
+        is open in it."""
+        try:
+            work()
+        except Exception as wrong:
+            traceback.print_exc()
+            self.faults.append(wrong)
+            text = f"this went wrong, and was not done: {type(wrong).__name__}: {wrong}"
+            self.documents.tell(text, "error")
+
     def behind(self) -> None:
         """What goes on also while nothing is drawn: the journal, the file on disk, answers."""
-        if self.documents.tick(time.monotonic()):
+        busy = self.typing() or (self.tab is not None and self.tab.gestures.busy)
+        if self.documents.tick(time.monotonic(), busy):
             self.quiet = 0
+        self.popups.stay_inside()
         for tab in self.documents.tabs:
             if tab.live.poll() and tab is self.tab:
                 self.quiet = 0
@@ -283,7 +306,7 @@ class Window:
         popups = self.popups
         if event.kind == "press" and popups.open and popups.tag == "popup":
             if not popups.holds(event.x, event.y):
-                popups.close()
+                popups.leave()
             return
         tab = self.tab
         if tab is None:
@@ -335,8 +358,13 @@ class Window:
         if self.popups.key(event.what):
             return
         tab, command = self.tab, by_key(event.what, event.mods)
-        if self.typed or self.typing() or (command is None and tab is None):
+        if command and command.section == "File" and "ctrl" in event.mods:
+            for fields in self.fields:  # what is being typed belongs to what is saved
+                fields.commit()
+        elif self.typed or self.typing():
             return  # `typed`: Enter has just closed the field that it was typed into
+        if command is None and tab is None:
+            return
         left, top, w, h = self.area
         if tab is not None and left <= event.x < left + w and top <= event.y < top + h:
             tab.gestures.cursor = (event.x - left, event.y - top)
@@ -347,8 +375,12 @@ class Window:
 
     def typing(self) -> bool:
         """Whether keys belong to a text field."""
-        fields = (self.inspector, self.dock, self.transport, self.shelf)
-        return self.popups.open or any(f.typing() for f in fields)
+        return self.popups.open or self.shelf.typing() or any(f.typing() for f in self.fields)
+
+    @property
+    def fields(self) -> tuple[Fields, ...]:
+        """All inputs of the panels."""
+        return self.inspector.fields, self.dock.strip.fields, self.transport.fields
 
     def menu_open(self) -> bool:
         """Whether a menu of the bar hangs over the canvas."""
@@ -370,6 +402,7 @@ class Window:
             "panel_left": partial(self.toggle, "left"),
             "panel_right": partial(self.toggle, "right"),
             **{f"dock_{name.lower()}": partial(self.dock.turn, name) for name in TABS_OF_DOCK},
+            **{f"tab_{n.lower()}": partial(self.inspector.bring, n) for n in self.inspector.panels},
             **{name: partial(self.training, name) for name in TRAINING},
         }  # fmt: skip
 
@@ -415,13 +448,7 @@ class Window:
         def leave() -> None:
             self.running = False
 
-        if lost := self.documents.unsaved():
-            self.popups.question(
-                "Not saved", f"{', '.join(lost)}: there are changes that are not saved.",
-                [("Discard and quit", leave), ("Cancel", lambda: None)],
-            )  # fmt: skip
-        else:
-            leave()
+        self.documents.before_quitting(leave)
 
     def shut(self) -> None:
         """After the loop: the worker ends, journals of what was closed in order go."""
@@ -449,11 +476,11 @@ class Window:
         known = (session.id, session.revision, id(session.analysis))
         seen = (*known, session.message, self.worker.told, self.documents.journal.trouble)
         if seen != self.seen:
-            self.stale |= self.seen[:3] != known
+            self.stale |= self.seen[:4] != seen[:4]  # a refusal, too: fields show what holds
             self.seen = seen
             self.quiet = 0
             self.bars.show()
-        stale = self.stale and not self.inspector.typing() and not self.dock.typing()
+        stale = self.stale and not any(f.typing() for f in self.fields)
         if stale:
             self.stale = False
             self.quiet = 0
@@ -501,10 +528,14 @@ class Window:
             self.worker.analyse(session.edition, partial(dumps, session.root), key=str(session.id))
         for answer in self.worker.poll():
             for other in self.documents.tabs:
-                if answer.get("key") == str(other.session.id) and "shapes" in answer:
-                    if answer["id"] == other.session.edition:
-                        other.session.analysis = Analysis.from_message(answer)
-                        self.quiet = 0
+                if answer.get("key") != str(other.session.id):
+                    continue
+                self.quiet = 0
+                if answer["do"] == "failed":  # what was known is of an older graph
+                    other.session.analysis = None
+                    other.session.tell(answer["text"], "error")
+                elif answer.get("id") == other.session.edition:
+                    other.session.analysis = Analysis.from_message(answer)
 
     # Settings -------------------------------------------------------------------------------------
 
@@ -523,6 +554,8 @@ class Window:
 
     def toggle(self, panel: str) -> None:
         """Show the panel at a side, or give its room to the canvas."""
+        if self.tab is None:
+            return
         panels = self.documents.settings.panels
         self.documents.remember(panels={**panels, panel: not panels.get(panel, True)})
         self.arrange()
@@ -533,6 +566,6 @@ class Window:
         for part in self.parts:
             part.palette, part.scale = self.palette, self.scale
         theme.bind(self.palette, self.scale)
-        dpg.bind_item_theme("main", theme.ground(self.palette))
+        dpg.bind_item_theme("main", theme.ground(self.palette.name))
         self.shelf.fill()
         self.turned()
