@@ -352,7 +352,13 @@ def within(
     new = {k: g for k, g in body.groups.items() if k not in before.groups}
     body = body.with_(groups={k: g for k, g in body.groups.items() if k not in new})
     after = graph.with_(groups={**graph.groups, name: body, **new})
-    return _held(graph, _said_aloud(graph, after, scope, scope), scope)
+    try:
+        return _held(graph, _said_aloud(graph, after, scope, scope), scope)
+    except EditError as fault:
+        text = str(fault)
+        if "has no" in text and ("output" in text or "input" in text):
+            raise EditError(f"{text}: it is linked around the group; unlink it there") from None
+        raise
 
 
 # Copies ------------------------------------------------------------------------------------------

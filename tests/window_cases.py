@@ -13,6 +13,8 @@ from screen import BUTTONS, KEYS, MODS, Screen
 from nodegraph import files
 from nodegraph.checks import check
 from nodegraph.graph import Ref, refs
+from nodegraph.gui.canvas import middle as canvas_middle
+from nodegraph.gui.desktop import SystemClipboard
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -34,6 +36,7 @@ layout:
 @pytest.fixture(scope="session")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
     screen = Screen(tmp_path_factory.mktemp("state"), (1280, 800))
+    assert SystemClipboard().text == ""  # nobody has copied anything on this screen
     yield screen
     screen.close()
 
@@ -658,6 +661,184 @@ def test_history_is_a_list_to_jump_in(small: Screen) -> None:
     assert small.session.graph == before
     assert len(small.session.history.labels) == 3
     small.click(small.middle("tab:Node"))
+
+
+# Nothing is lost ----------------------------------------------------------------------------------
+
+
+def inspector_field(screen: Screen, setting: str) -> int | str:
+    return screen.window.inspector.panels["Node"].widgets[setting]
+
+
+def test_what_is_typed_is_taken_when_the_field_is_left(small: Screen) -> None:
+    def features() -> Any:
+        return small.session.graph.entry("fc").params["features"]
+
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "features")))
+    small.key("a", "ctrl")
+    small.type("77")
+    small.click(small.empty(0.7, 0.9))
+    small.turn(3)
+    assert features() == 77
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "features")))
+    small.key("a", "ctrl")
+    small.type("55")
+    small.key("tab")
+    small.turn(3)
+    assert features() == 55
+    small.key("escape")
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "features")))
+    small.key("a", "ctrl")
+    small.type("9")
+    small.key("escape")
+    small.turn(3)
+    assert features() == 55
+
+
+def test_a_refused_value_gives_way_to_what_holds(small: Screen) -> None:
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "features")))
+    small.rewrite("-7")
+    small.turn(4)
+    assert small.session.graph.entry("fc").params["features"] == 3
+    assert (small.session.message or ("", ""))[1] == "refused"
+    assert small.dpg.get_value(inspector_field(small, "features")) == "3"
+
+
+def test_ctrl_s_in_a_field_saves_what_is_typed_too(small: Screen, tmp_path: Path) -> None:
+    small.session.save(tmp_path / "here.yaml")
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "features")))
+    small.key("a", "ctrl")
+    small.type("21")
+    small.key("s", "ctrl")
+    small.turn(3)
+    assert files.load(tmp_path / "here.yaml").nodes["fc"].params["features"] == 21
+
+
+def test_save_as_asks_before_it_replaces_a_file(small: Screen, tmp_path: Path) -> None:
+    (tmp_path / "precious.yaml").write_text("nodegraph: 1  # mine")
+    small.session.save(tmp_path / "here.yaml")
+    small.key("s", "ctrl", "shift")
+    small.rewrite("precious")  # taken from the folder of the file
+    assert small.window.popups.answers
+    small.key("enter")  # the first answer is Cancel
+    small.turn(3)
+    assert (tmp_path / "precious.yaml").read_text() == "nodegraph: 1  # mine"
+    small.key("s", "ctrl", "shift")
+    small.rewrite("precious")
+    small.key("right")
+    small.key("enter")
+    small.turn(3)
+    assert files.load(tmp_path / "precious.yaml") == small.session.graph
+    assert small.session.file == tmp_path / "precious.yaml"
+
+
+def test_a_path_that_can_not_be_one_breaks_nothing(small: Screen) -> None:
+    small.key("o", "ctrl")
+    small.window.popups.narrow("x" * 3000)
+    small.turn(2)
+    small.key("escape")
+    assert not small.window.popups.open
+
+
+def test_a_fault_is_told_and_nothing_is_closed(small: Screen) -> None:
+    small.window.guarded(lambda: 1 / 0)
+    small.turn(2)
+    assert "ZeroDivisionError" in (small.session.message or ("",))[0]
+    assert [type(f) for f in small.window.faults] == [ZeroDivisionError]
+    small.window.faults.clear()
+    small.click(small.title("fc"))
+    assert small.session.selection == {"fc"}
+
+
+def test_a_file_deleted_on_disk_is_not_lost(small: Screen, tmp_path: Path) -> None:
+    path = tmp_path / "gone.yaml"
+    small.session.save(path)
+    assert not small.session.changed
+    path.unlink()
+    assert small.wait(lambda: small.window.popups.answers, 10)
+    assert small.session.changed  # also if nothing is answered
+    small.key("enter")
+    small.turn(3)
+    assert files.load(path) == small.session.graph
+
+
+def test_quitting_saves_all_when_told_so(small: Screen, tmp_path: Path) -> None:
+    small.session.save(tmp_path / "a.yaml")
+    small.click(small.title("free"))
+    small.key("delete")
+    small.key("q", "ctrl")
+    assert small.window.popups.answers and small.window.running
+    small.key("enter")
+    small.turn(3)
+    assert not small.window.running
+    small.window.running = True
+    assert "free" not in files.load(tmp_path / "a.yaml").nodes
+
+
+def test_questions_wait_for_each_other(small: Screen) -> None:
+    said: list[str] = []
+    for name in ("one", "two"):
+        small.window.popups.question(name, name, [("Yes", lambda n=name: said.append(n))])
+    small.turn(2)
+    small.key("enter")
+    small.turn(2)
+    assert said == ["one"] and small.window.popups.open
+    small.key("enter")
+    assert said == ["one", "two"] and not small.window.popups.open
+
+
+def test_opening_and_styling_leave_no_items_behind(small: Screen) -> None:
+    def round_() -> None:
+        small.key("?")
+        small.key("escape")
+        small.click(small.title("fc"), "right")
+        small.key("escape")
+        for _ in range(2):
+            small.window.switch_theme()
+            small.turn(1)
+
+    for _ in range(3):
+        round_()
+    before = len(small.dpg.get_all_items())
+    for _ in range(8):
+        round_()
+    assert len(small.dpg.get_all_items()) == before
+
+
+def test_a_link_to_the_output_of_a_group_is_cut_and_filled(small: Screen) -> None:
+    small.click(small.title("fc"))
+    small.key("g", "ctrl")
+    (group,) = small.session.selection
+    small.session.enter(group)
+    small.turn(3)
+    small.gestures.fit()
+    small.turn(2)
+    (out,) = [b for b in small.scene.boxes if b.startswith("out:")]
+    wire = next(w for w in small.scene.wires.values() if w.to.node == out)
+    small.double(small.spot(*canvas_middle(wire)))
+    small.click(small.middle(small.item("Insert a node…", "mvSelectable")))
+    small.type("tanh")
+    small.key("enter")
+    small.turn(3)
+    source = small.session.graph.outputs[out.removeprefix("out:")]
+    assert small.session.graph.entry(source.node).type == "Tanh", small.session.message
+    small.key("z", "ctrl")
+    small.turn(2)
+    wire = next(w for w in small.scene.wires.values() if w.to.node == out)
+    small.double(small.spot(*canvas_middle(wire)))
+    small.click(small.middle(small.item("Delete the link", "mvSelectable")))
+    text, kind = small.session.message or ("", "")
+    assert kind == "refused" and "around the group" in text
 
 
 # All of it ----------------------------------------------------------------------------------------

@@ -1,0 +1,246 @@
+"""A run in the real window: play, watch, turn, change, go back, branch, stop. Real events alone.
+
+`test_live_window.py` runs this in a process of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from screen import Screen
+
+from nodegraph import files, runs
+from nodegraph.gui.live import Live
+from nodegraph.gui.probing import notes_on
+
+GRAPHS = files.graphs_folder()
+START = 90.0  # seconds that the worker may take to begin, on a busy machine
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+    screen = Screen(tmp_path_factory.mktemp("state"), (1280, 860))
+    yield screen
+    screen.close()
+
+
+@pytest.fixture
+def screen(opened: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    monkeypatch.chdir(tmp_path)  # runs/ is made there
+    opened.fresh()
+    yield opened
+    for tab in opened.window.documents.tabs:
+        tab.live.stop()
+        assert opened.wait(lambda t=tab: not t.live.alive and t.live.state != "stopping", 30)
+    assert not opened.window.faults, opened.window.faults
+
+
+def live_of(screen: Screen) -> Live:
+    assert screen.window.tab is not None
+    return screen.window.tab.live
+
+
+def small_dann(screen: Screen) -> Live:
+    """DANN on few digits, opened, checked, all in sight."""
+    graph = files.load(GRAPHS / "dann.yaml")
+    screen.load(graph=graph.with_(params={**graph.params, "count": 300, "batch": 16, "steps": 400}))
+    assert screen.wait(lambda: screen.session.analysis is not None, 60)
+    screen.key("f")
+    return live_of(screen)
+
+
+def state(screen: Screen, wanted: str, seconds: float = 20) -> None:
+    live = live_of(screen)
+    assert screen.wait(lambda: live.state == wanted, seconds), (live.state, live.said(), live.told)
+
+
+def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> None:
+    dpg, window = screen.dpg, screen.window
+    # From the gallery, by a click on its card.
+    screen.turn(4)
+    cards = [i for i in dpg.get_all_items() if dpg.get_item_label(i) == "Open"]
+    cards = [i for i in cards if "mvButton" in dpg.get_item_type(i)]
+    index = next(i for i, (p, _) in enumerate(window.gallery.graphs) if p.stem == "dann")
+    while dpg.get_item_rect_min(cards[index])[1] > 800:  # it is farther down
+        screen.wheel((600, 400), -1)
+    screen.click(screen.middle(cards[index]))
+    assert screen.session.title == "DANN"
+    screen.session.set_graph_param("count", 300)
+    screen.session.set_graph_param("batch", 16)
+    assert screen.wait(lambda: screen.session.analysis is not None, 60)
+    live = live_of(screen)
+    # Play: curves move, pictures come.
+    screen.click(screen.middle(screen.item("Train")))
+    state(screen, "running", START)
+    assert screen.wait(lambda: "mixing" in live.pictures and live.step > 5, 60)
+    first = live.pictures["mixing"]
+    texture = window.canvas.pictures["mixing"].texture
+    assert screen.wait(lambda: live.pictures["mixing"].step > first.step, 30)
+    screen.turn(3)
+    assert live.pictures["mixing"].rows != first.rows  # other pixels
+    assert window.canvas.pictures["mixing"].texture != texture
+    assert screen.wait(lambda: len(live.curves["digit_loss"].steps) > 5, 20)
+    assert all(map(math.isfinite, live.curves["digit_loss"].values))
+    (line,) = [v for (run, name), v in window.dock.curves.lines.items() if name == "digit_loss"]
+    assert len(dpg.get_value(line)[0]) > 3
+    # λ is turned while it runs: one step of the history, marked on the curves.
+    steps = len(screen.session.history.labels)
+    screen.click(screen.title("strength"))
+    screen.turn(3)
+    screen.click(screen.middle(window.inspector.panels["Node"].widgets["gamma"], inspector=True))
+    screen.rewrite("5")
+    assert len(screen.session.history.labels) == steps + 1
+    assert screen.wait(lambda: live.marks, 20), live.told
+    assert "gamma" in live.marks[-1][1] and "5" in live.marks[-1][1]
+    assert live.state == "running"
+    # Pause, one step.
+    screen.at(screen.empty(0.5, 0.05))
+    screen.key("f5")
+    state(screen, "paused")
+    before = live.step
+    screen.key("f10")
+    assert screen.wait(lambda: live.step == before + 1 and live.state == "paused", 20)
+    # A structural edit waits until it is applied; the other layers keep their weights.
+    screen.session.insert_on_link("Tanh", *one_link(screen, "digit_loss", "logits"))
+    screen.turn(4)
+    assert screen.wait(lambda: live.waiting, 10)
+    screen.click(screen.middle(screen.item("Apply")))
+    assert screen.wait(lambda: any("layers kept" in t for *_, t in live.told), 30), live.told
+    assert "7 of 7 layers kept" in " ".join(t for *_, t in live.told)
+    screen.key("f10")
+    assert screen.wait(lambda: live.step == before + 2, 20)
+    # Undo brings the old graph and its checkpoint back.
+    screen.key("z", "ctrl")
+    assert "tanh" not in screen.session.graph.nodes
+    assert screen.wait(lambda: live.step == before + 1, 30), live.told
+    # Look back, and branch.
+    screen.key("f10")
+    assert screen.wait(lambda: live.step == before + 2, 20)
+    old = live.folder
+    x, y = dpg.get_item_rect_min("transport:time")
+    screen.click((x + 12, y + 10))
+    screen.turn(4)
+    assert window.transport.looking is not None
+    screen.click(screen.middle(screen.item("Branch")))
+    screen.turn(3)
+    screen.key("down")
+    screen.key("enter")
+    state(screen, "paused", START)
+    assert screen.wait(lambda: live.folder not in (old, None), 20)
+    assert runs.about(live.folder)["branched_from"]["run"] == old.name
+    screen.click(screen.middle(screen.item("Stop")))
+    state(screen, "stopped", 30)
+
+
+def one_link(screen: Screen, node: str, port: str) -> tuple:
+    from nodegraph.graph import Ref
+
+    return Ref(node, port), None
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    last = runs.checkpoints(run)[-1].name
+    return load_file(run / "checkpoints" / last / "weights.safetensors")
+
+
+def test_a_run_in_the_window_equals_one_in_the_terminal(screen: Screen, tmp_path: Path) -> None:
+    from nodegraph.training import run as training
+    from nodegraph.training.trainer import Options
+
+    live = small_dann(screen)
+    screen.session.set_graph_param("steps", 6)
+    live.options.device, live.options.seed = "cpu", 3
+    screen.key("f5")
+    state(screen, "running", START)
+    screen.key("p")  # probes, and pictures, and pauses change nothing
+    screen.key("f5")
+    screen.wait(lambda: live.state in ("paused", "finished"), 20)
+    screen.key("f5")
+    state(screen, "finished", 60)
+    trainer = training.start(screen.session.root, run=tmp_path / "alone",
+                             options=Options(seed=3, device="cpu"))  # fmt: skip
+    for _ in trainer.events():
+        pass
+    ours, theirs = weights(live.folder), weights(tmp_path / "alone")
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    other = training.start(screen.session.root, run=tmp_path / "other",
+                           options=Options(seed=4, device="cpu"))  # fmt: skip
+    for _ in other.events():
+        pass
+    assert not all(torch.equal(ours[k], v) for k, v in weights(tmp_path / "other").items())
+
+
+def test_a_killed_worker_is_told_and_its_run_goes_on(screen: Screen) -> None:
+    import os
+    import signal
+
+    live = small_dann(screen)
+    screen.key("f5")
+    state(screen, "running", START)
+    assert screen.wait(lambda: live.step > 3, 30)
+    os.kill(live.run.pid, signal.SIGKILL)
+    state(screen, "died", 5)
+    assert screen.wait(lambda: any("resumed" in text for *_, text in live.told), 5)
+    folder = live.folder
+    screen.key("4", "alt")
+    screen.turn(4)
+    assert folder is not None
+    screen.window.documents.open_run(folder)
+    state(screen, "paused", START)
+    assert live_of(screen) is not live
+    assert screen.wait(lambda: live_of(screen).folder == folder, 20)
+
+
+def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
+    live = small_dann(screen)
+    screen.key("f5")
+    state(screen, "running", START)
+    view = screen.gestures.view
+    box = screen.scene.boxes["features"]
+    screen.gestures.view = view.__class__(box.x - 60, box.y - 60, 1.0, view.width, view.height)
+    screen.turn(2)
+    screen.click(screen.pin("features", "out", "features"), "right")
+    screen.turn(2)
+    screen.key("down")
+    screen.key("enter")
+    assert live.peeks == ["features"]
+    assert screen.wait(lambda: "features" in live.pictures, 30), live.told
+    screen.at(screen.empty(0.5, 0.95))
+    screen.key("p")
+    assert screen.wait(lambda: live.probe, 30), live.told
+    screen.turn(4)
+    assert any("±" in text for text in screen.window.canvas.probes.values())
+    notes = notes_on(live.probe, screen.session)
+    assert "∇ × −" in notes["reversed"][1].replace("-", "−") and "cos" in notes["features"][1]
+    assert screen.wait(lambda: live.frame("images", live.step) is not None, 20)
+    picture = live.frame("images", live.step)
+    folder = live.folder
+    screen.key("f5")
+    state(screen, "paused")
+    # A picture says where it comes from: opening it begins a branch there.
+    screen.window.documents.open(picture)
+    state(screen, "paused", START)
+    branch = live_of(screen)
+    assert branch is not live and screen.wait(lambda: branch.folder not in (folder, None), 20)
+    assert runs.about(branch.folder)["branched_from"]["run"] == folder.name
+
+
+def test_the_programme_runs_one_update_alone(screen: Screen) -> None:
+    screen.load((GRAPHS / "dcgan.yaml").read_text())
+    screen.session.set_graph_param("batch", 8)
+    assert screen.wait(lambda: screen.session.analysis is not None, 60)
+    screen.key("f10")
+    state(screen, "paused", START)
+    live = live_of(screen)
+    assert screen.wait(lambda: live.step == 1, 30)
+    screen.key("1", "alt")
+    screen.turn(4)
+    screen.click(screen.middle(screen.item("once")))
+    assert screen.wait(lambda: any(e.update == "d_step" for e in runs.edits(live.folder)), 30)
+    assert live.step == 1 and live.state == "paused"  # one update is no step
