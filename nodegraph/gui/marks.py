@@ -46,7 +46,7 @@ class Marks:
         self, gestures: Gestures, reach: Reach | None = None,
         notes: Mapping[str, tuple[str, str]] | None = None, tips: bool = True,
     ) -> bool:  # fmt: skip
-        """Draw the overlay, what a gradient reaches, and notes under boxes (a kind, "good",
+        """Draw the overlay, what a gradient reaches, and notes under boxes (a kind,
         "warning" or "", and a text); whether anything changed."""
         notes = notes or {}
         overlay = gestures.overlay
@@ -54,14 +54,8 @@ class Marks:
             self.hover, self.since = overlay.hover, time.monotonic()
         self.told = self.rested
         self.shown = tips and self.rested and not gestures.busy
-        seen = (
-            id(overlay),
-            gestures.view,
-            self.shown,
-            overlay.hover,
-            id(gestures.scene),
-            id(reach),
-        )
+        drawn = (id(overlay), id(gestures.scene), id(reach), tuple(notes.items()))
+        seen = (*drawn, gestures.view, self.shown, overlay.hover)
         if seen == self.seen and not gestures.busy:
             return False
         self.seen = seen
