@@ -215,7 +215,7 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     screen.key("p")
     assert screen.wait(lambda: live.probe, 30), live.told
     screen.turn(4)
-    assert any("±" in text for text in screen.window.canvas.probes.values())
+    assert any("±" in words[0] for words in screen.window.canvas.probes.values())
     notes = notes_on(live.probe, screen.session)
     assert "∇ × −" in notes["reversed"][1].replace("-", "−") and "cos" in notes["features"][1]
     assert screen.wait(lambda: live.frame("images", live.step) is not None, 20)

@@ -504,7 +504,7 @@ def test_a_type_is_dragged_from_the_palette_to_the_canvas(small: Screen) -> None
     small.key("z", "ctrl")
     assert links(small)["act.x"] == "fc"
     before = small.session.graph
-    small.drag(row, small.middle("tab:History"))  # not the canvas: nothing is added
+    small.drag(row, small.middle("inspector:tab:History"))  # not the canvas: nothing is added
     assert small.session.graph is before and not small.window.shelf.carried
 
 
@@ -655,12 +655,12 @@ def test_history_is_a_list_to_jump_in(small: Screen) -> None:
     for name in ("free", "act"):
         small.click(small.title(name))
         small.key("delete")
-    small.click(small.middle("tab:History"))
+    small.click(small.middle("inspector:tab:History"))
     small.turn(4)
     small.click(small.middle(small.item("Open", "mvSelectable")))
     assert small.session.graph == before
     assert len(small.session.history.labels) == 3
-    small.click(small.middle("tab:Node"))
+    small.click(small.middle("inspector:tab:Node"))
 
 
 # Nothing is lost ----------------------------------------------------------------------------------
@@ -917,10 +917,10 @@ class Hand:
 
     def tab(self, name: str) -> None:
         """Bring a tab of the inspector to the front."""
-        if self.inspector.front() != name:
-            self.screen.click(self.screen.middle(f"tab:{name}"))
+        if self.inspector.tabs.front != name:
+            self.screen.click(self.screen.middle(f"inspector:tab:{name}"))
             self.screen.turn(3)
-        assert self.inspector.front() == name
+        assert self.inspector.tabs.front == name
 
     def write(self, item: int | str, text: str) -> None:
         """Type into a field of the inspector."""

@@ -10,7 +10,8 @@ import dearpygui.dearpygui as dpg
 from ..worker.client import Worker
 from .boxes import clipped, measure
 from .documents import Documents
-from .palette import Palette, faded
+from .palette import Palette
+from .tabs import tab_theme
 from .theme import SIZE
 
 
@@ -23,7 +24,6 @@ class Bars:
         self.palette, self.fonts = palette, fonts
         self.documents, self.worker = documents, worker
         self.scale = 1.0
-        self.themes: dict[tuple[str, bool], int | str] = {}
 
     def show(self) -> None:
         """Both bars."""
@@ -54,13 +54,13 @@ class Bars:
                     label=f"×##{index}", callback=lambda _, __, i=index: documents.close(i)
                 )
                 for item in (show, shut):
-                    dpg.bind_item_theme(item, self.look(front))
+                    dpg.bind_item_theme(item, tab_theme(self.palette.name, front))
                 if front:
                     dpg.bind_item_font(show, self.fonts["bold"])
             with dpg.tooltip(show):
                 dpg.add_text(str(tab.session.file or tab.session.title))
         new = dpg.add_button(label="+", callback=lambda: documents.new())
-        dpg.bind_item_theme(new, self.look(False))
+        dpg.bind_item_theme(new, tab_theme(self.palette.name, False))
         with dpg.tooltip(new):
             dpg.add_text("A new graph (Ctrl+N)")
         session = documents.tab.session if documents.tab else None
@@ -82,18 +82,6 @@ class Bars:
         """The first tab that is drawn, so that the one in front is in sight."""
         fit = max(1, int(room / (125 * self.scale)))
         return max(0, min(self.documents.active - fit + 2, count - fit)) if count > fit else 0
-
-    def look(self, front: bool) -> int | str:
-        """The theme of a tab: raised in front, flat behind."""
-        key = (self.palette.name, front)
-        if key not in self.themes:
-            p = self.palette
-            with dpg.theme() as made, dpg.theme_component(dpg.mvButton):
-                dpg.add_theme_color(dpg.mvThemeCol_Button, p.raised if front else faded(p.panel, 0))
-                dpg.add_theme_color(dpg.mvThemeCol_Text, p.text if front else p.dim)
-                dpg.add_theme_style(dpg.mvStyleVar_FrameRounding, 4)
-            self.themes[key] = made
-        return self.themes[key]
 
     def status(self) -> None:
         """What the editor says, in words and their colours."""
@@ -129,6 +117,6 @@ class Bars:
             rows.append((f"{total:,} weights", p.dim))
         rows += [(told, p.warning) for told in (self.worker.told, self.documents.journal.trouble)
                  if told]  # fmt: skip
-        rows.append(("Tab add    ? keys    Ctrl+Shift+P commands", p.dim))
+        rows.append(("Tab: add · ?: keys · Ctrl+Shift+P: commands", p.dim))
         gap = [(row, ("·", p.dim)) for row in rows]
         return [piece for pair in gap for piece in pair][:-1]

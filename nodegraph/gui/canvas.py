@@ -7,7 +7,7 @@ Nothing here knows what a click means.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,16 +71,17 @@ def middle(wire: Wire) -> tuple[float, float]:
     return x, y
 
 
-def fitted(wire: Wire) -> str:
-    """The shape on a wire; where boxes stand close with … for the batch, or nothing."""
+def shape_words(label: str) -> tuple[str, ...]:
+    """A shape, and with … for the batch where there is little room."""
+    _, _, rest = label.partition("×")
+    return (label, f"…×{rest}") if rest else (label,)
+
+
+def fitted(wire: Wire, words: Sequence[str]) -> str:
+    """The longest of some words that a wire has room for between boxes that stand close, or ""."""
     (ax, ay), (bx, by) = wire.curves[0][0], wire.curves[-1][3]
-    if abs(by - ay) > 60 or bx < ax:  # it passes over or under the boxes
-        return wire.label
-    _, _, rest = wire.label.partition("×")
-    for text in (wire.label, f"…×{rest}" if rest else ""):
-        if text and measure(text, 10) + 16 <= bx - ax:
-            return text
-    return ""
+    far = abs(by - ay) > 60 or bx < ax  # it passes over or under the boxes
+    return next((w for w in words if w and (far or measure(w, 10) + 16 <= bx - ax)), "")
 
 
 @dataclass
@@ -99,7 +100,8 @@ class Canvas:
     visible: set[Hashable] = field(default_factory=set)  # the boxes and wires that are in sight
     grid_key: tuple[Any, ...] = ()
     pictures: Mapping[str, Shown] = field(default_factory=dict)  # by box
-    probes: Mapping[Link, str] = field(default_factory=dict)  # what stands on links instead
+    # What stands on links instead of shapes, the longest first.
+    probes: Mapping[Link, Sequence[str]] = field(default_factory=dict)
 
     def build(self) -> None:
         """Make the plot and its layers in the current container."""
@@ -253,7 +255,7 @@ class Canvas:
             elif name in self.scene.boxes:
                 self.draw_box(name, self.scene.boxes[name], name in self.scene.selection)
 
-    def show_probes(self, probes: Mapping[Link, str]) -> None:
+    def show_probes(self, probes: Mapping[Link, Sequence[str]]) -> None:
         """Other words on the links: what probes have found, instead of the shapes."""
         before, self.probes = self.probes, probes
         for link in {*before, *probes}:
@@ -416,7 +418,7 @@ class Canvas:
         ]  # fmt: skip
         for point in wire.points:
             dpg.draw_circle(point, 4, fill=colour, color=NOTHING, segments=12, parent=item)
-        if label := self.probes.get(link) or fitted(wire):
+        if label := fitted(wire, self.probes.get(link) or shape_words(wire.label)):
             x, y = middle(wire)
             wide = measure(label, 10) + 12
             chip: int | str = dpg.add_draw_node(parent=item, show=labelled)

@@ -16,6 +16,7 @@ from .palette import Palette
 from .popups import Popups
 from .runs_panel import RunsPanel
 from .strip import Strip
+from .tabs import Tabs
 from .viewer import Viewer
 
 TABS = ("Programme", "Curves", "Pictures", "Runs", "Messages")
@@ -35,9 +36,9 @@ class Dock:
         self.curves = Curves(palette, self.choose)
         self.viewer = Viewer(palette, self.choose)
         self.runs = RunsPanel(palette, documents, popups, self.curves, self.turn)
+        self.tabs = Tabs("dock", TABS, self.turned)
         self.palette, self.scale = palette, 1.0
         self.seen: tuple[Any, ...] = ()
-        self.turned = False  # another tab came to the front
 
     @property
     def parts(self) -> tuple[Any, ...]:
@@ -46,30 +47,33 @@ class Dock:
 
     def build(self) -> None:
         """Make the tabs in the current container."""
-        with dpg.tab_bar(tag="dock:tabs", callback=self.on_turn):
-            for name in TABS:
-                with dpg.tab(label=name, tag=f"dock:tab:{name}"):
-                    dpg.add_child_window(
-                        tag=f"dock:{name}", border=False,
-                        horizontal_scrollbar=name in ("Programme", "Pictures"),
-                    )  # fmt: skip
+        self.tabs.build(sideways=("Programme", "Pictures"))
+        self.tabs.style(self.palette.name)
 
     @property
     def front(self) -> str:
         """The name of the tab in front."""
-        item = dpg.get_value("dock:tabs")
-        alias = dpg.get_item_alias(item) if item else ""
-        return (alias or "dock:tab:Programme").removeprefix("dock:tab:")
+        return self.tabs.front
+
+    @property
+    def palette(self) -> Palette:
+        """The colours."""
+        return self._palette
+
+    @palette.setter
+    def palette(self, palette: Palette) -> None:
+        self._palette = palette
+        if dpg.does_item_exist("dock:Programme"):
+            self.tabs.style(palette.name)
 
     def turn(self, name: str) -> None:
         """Bring a tab to the front."""
         if self.front != name:
-            dpg.set_value("dock:tabs", f"dock:tab:{name}")
-            self.on_turn()
+            self.tabs.bring(name)
 
-    def on_turn(self, *_: Any) -> None:
+    def turned(self) -> None:
         """Another tab came to the front: it is drawn, and may want another height."""
-        self.seen, self.turned = (), True
+        self.seen = ()
         self.curves.clear()
         self.viewer.clear()
 

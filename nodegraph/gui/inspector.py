@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import dearpygui.dearpygui as dpg
 
@@ -14,6 +13,7 @@ from .graph_panel import GraphPanel
 from .node_panel import NodePanel, place_of
 from .palette import Palette
 from .panel import Panel
+from .tabs import Tabs
 
 WIDTH = 330
 STEPS = 60  # of the history that are shown on either side of the present one
@@ -64,7 +64,7 @@ class Inspector:
         }  # fmt: skip
         self.panels: dict[str, Panel] = {n: kind(palette, fonts) for n, kind in kinds.items()}
         self.session: Session | None = None
-        self.filled = ""
+        self.tabs = Tabs("inspector", [*kinds], self.turned)
 
     @property
     def palette(self) -> Palette:
@@ -75,6 +75,7 @@ class Inspector:
     def palette(self, palette: Palette) -> None:
         for panel in self.panels.values():
             panel.palette = palette
+        self.tabs.style(palette.name)
 
     @property
     def scale(self) -> float:
@@ -93,23 +94,10 @@ class Inspector:
 
     def build(self) -> None:
         """Make the tabs in the current container."""
-        with dpg.tab_bar(tag="inspector", callback=self.turn):
-            for name in self.panels:
-                with dpg.tab(label=name, tag=f"tab:{name}"):
-                    dpg.add_child_window(tag=f"panel:{name}", border=False)
+        self.tabs.build()
+        self.tabs.style(self.palette.name)
 
-    def front(self) -> str:
-        """The name of the tab in front."""
-        item = dpg.get_value("inspector")
-        alias = dpg.get_item_alias(item) if item else ""
-        return (alias or "tab:Node").removeprefix("tab:")
-
-    def bring(self, name: str) -> None:
-        """Bring a tab to the front."""
-        dpg.set_value("inspector", f"tab:{name}")
-        self.turn()
-
-    def turn(self, *_: Any) -> None:
+    def turned(self) -> None:
         """Another tab came to the front."""
         if self.session is not None:
             self.show(self.session)
@@ -117,11 +105,11 @@ class Inspector:
     @property
     def fields(self) -> Fields:
         """The inputs of the tab in front."""
-        return self.panels[self.front()].fields
+        return self.panels[self.tabs.front].fields
 
     def focus(self) -> None:
         """Give the keyboard to the first input; Tab goes on to the next."""
-        name = self.front()
+        name = self.tabs.front
         items = [f.item for f in self.panels[name].fields.known if dpg.does_item_exist(f.item)]
         if items:
             dpg.focus_item(items[min(1, len(items) - 1)] if name == "Node" else items[0])
@@ -129,13 +117,13 @@ class Inspector:
     def show(self, session: Session) -> None:
         """Draw the tab in front anew for a session."""
         self.session = session
-        name = self.front()
+        name = self.tabs.front
         panel = self.panels[name]
         panel.fields.clear()
-        dpg.delete_item(f"panel:{name}", children_only=True)
-        dpg.push_container_stack(f"panel:{name}")
+        dpg.delete_item(f"inspector:{name}", children_only=True)
+        dpg.push_container_stack(f"inspector:{name}")
         dpg.add_spacer(height=2)
         panel.show(session)
         dpg.pop_container_stack()
         count = len(session.analysis.problems) if session.analysis else 0
-        dpg.set_item_label("tab:Checks", f"Checks ({count})" if count else "Checks")
+        self.tabs.label("Checks", f"Checks ({count})" if count else "Checks")

@@ -157,10 +157,12 @@ class Live:
             return ""
         if self.run.told:
             return self.run.told
-        words = f"{at['stage']} {at['step']:,}/{at['steps']:,}" if at else ""
-        if self.state == "running" and at.get("rate"):
-            words += f" · {at['rate']:.3g} steps/s"
-        return f"{self.state} · {words} · {self.device}" if words else self.state
+        if not at:
+            return self.state
+        words = f"{at['stage']} {at['step']:,}/{at['steps']:,}"
+        if self.state == "running":  # the button says so already
+            return f"{words} · {at['rate']:.3g} steps/s" if at.get("rate") else words
+        return f"{words} · {self.state}"
 
     def views(self) -> list[str]:
         """The view nodes of the graph, also those in groups (`features/maps`)."""

@@ -19,8 +19,11 @@ def here(found: Mapping[str, T], session: Session) -> dict[str, T]:
     return {k: v for k, v in inner.items() if "/" not in k}
 
 
-def probes_on(links: Iterable[Link], probe: Mapping[str, Any], session: Session) -> dict[Link, str]:
-    """What stands on each link: mean ± deviation, the share of zeros, the gradients' norms."""
+def probes_on(
+    links: Iterable[Link], probe: Mapping[str, Any], session: Session
+) -> dict[Link, tuple[str, ...]]:
+    """What stands on each link: mean ± deviation, the share of zeros, the gradients' norms; and
+    less of it, for links that are short."""
     known = here(probe.get("links", {}), session) if probe else {}
     found = {}
     for link in links if known else ():
@@ -32,13 +35,15 @@ def probes_on(links: Iterable[Link], probe: Mapping[str, Any], session: Session)
     return found
 
 
-def in_words(about: Mapping[str, Any]) -> str:
-    """The numbers of one link in a line."""
-    words = f"{number(about.get('mean'))} ± {number(about.get('std'))}"
-    zeros = about.get("zeros") or 0.0
-    words += f" · {zeros:.0%} zero" if zeros >= 0.005 else ""
+def in_words(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The numbers of one link in a line, the longest first."""
+    values = f"{number(about.get('mean'))} ± {number(about.get('std'))}"
+    share = about.get("zeros") or 0.0
+    zeros = f" · {share:.0%} zero" if share >= 0.005 else ""
     gradients = [g for g in (about.get("gradients") or {}).values() if g is not None]
-    return words + (f" · ∇ {' | '.join(map(number, gradients))}" if gradients else "")
+    back = f"∇ {' | '.join(map(number, gradients))}" if gradients else ""
+    parts = (f"{values}{zeros} · {back}", f"{values} · {back}", back) if back else ()
+    return (*parts, f"{values}{zeros}", values)
 
 
 def number(value: Any) -> str:

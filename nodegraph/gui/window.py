@@ -391,7 +391,7 @@ class Window:
     @property
     def own(self) -> dict[str, Callable[[], Any]]:
         """The commands that are the window's, not the canvas's."""
-        documents = self.documents
+        documents, tabs = self.documents, self.inspector.tabs
         return {
             "new": documents.new, "open": documents.ask_open, "save": documents.save,
             "save_as": partial(documents.save, as_=True), "close": documents.close,
@@ -402,7 +402,7 @@ class Window:
             "panel_left": partial(self.toggle, "left"),
             "panel_right": partial(self.toggle, "right"),
             **{f"dock_{name.lower()}": partial(self.dock.turn, name) for name in TABS_OF_DOCK},
-            **{f"tab_{n.lower()}": partial(self.inspector.bring, n) for n in self.inspector.panels},
+            **{f"tab_{n.lower()}": partial(tabs.bring, n) for n in tabs.names},
             **{name: partial(self.training, name) for name in TRAINING},
         }  # fmt: skip
 
