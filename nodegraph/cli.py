@@ -43,12 +43,15 @@ def parser() -> argparse.ArgumentParser:
         description="Wire neural networks as a graph of nodes, train them, watch what happens.",
     )
     top.add_argument("--version", action="version", version=f"nodegraph {__version__}")
-    top.set_defaults(command=edit, files=[])
+    top.set_defaults(command=edit, files=[], remote=None)
     commands = top.add_subparsers(metavar="COMMAND")
 
     sub = commands.add_parser("edit", help="open the editor (also without a command)")
     sub.set_defaults(command=edit)
     sub.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    sub.add_argument(
+        "--remote", metavar="USER@HOST", help="train there, by ssh; kept until another is named"
+    )
 
     sub = commands.add_parser("train", help="train a graph")
     sub.set_defaults(command=train)
@@ -148,7 +151,7 @@ def edit(options: argparse.Namespace) -> int:
             raise
         print("the editor needs Dear PyGui: pip install 'nodegraph[gui]'", file=sys.stderr)
         return 2
-    return Window(options.files).run()
+    return Window(options.files, remote=options.remote).run()
 
 
 def check(options: argparse.Namespace) -> int:

@@ -50,6 +50,7 @@ class Preferences:
     recent: tuple[str, ...] = ()
     window: Mapping[str, int] = field(default_factory=dict)  # x y width height
     panels: Mapping[str, Any] = field(default_factory=dict)  # what is shown at the sides
+    remote: str = ""  # user@host that trains; "": this machine
 
     def recent_files(self) -> list[Path]:
         """The recent files that are there, newest first."""
@@ -79,6 +80,8 @@ def _sensible(data: Mapping[str, Any]) -> dict[str, Any]:
         found["window"] = {k: round(v) for k, v in window.items() if _is_number(v)}
     if isinstance(panels := data.get("panels"), dict):
         found["panels"] = panels
+    if isinstance(remote := data.get("remote"), str):
+        found["remote"] = remote
     return found
 
 

@@ -244,3 +244,88 @@ def test_the_programme_runs_one_update_alone(screen: Screen) -> None:
     screen.click(screen.middle(screen.item("once")))
     assert screen.wait(lambda: any(e.update == "d_step" for e in runs.edits(live.folder)), 30)
     assert live.step == 1 and live.state == "paused"  # one update is no step
+
+
+def test_runs_are_listed_overlaid_compared_exported_and_deleted(
+    screen: Screen, tmp_path: Path
+) -> None:
+    live = small_dann(screen)
+    screen.session.set_graph_param("steps", 12)
+    screen.key("f5")
+    state(screen, "finished", START)
+    first = live.folder
+    screen.session.set_graph_param("rate", 0.01)
+    assert screen.wait(lambda: live.marks and not live.waiting, 20)
+    screen.turn(3)
+    screen.click(screen.middle(screen.item("Stop")))
+    state(screen, "stopped", 30)
+    live.options.seed = 5
+    screen.click(screen.middle(screen.item("Train")))
+    state(screen, "finished", START)
+    assert live.folder != first and first is not None
+    screen.key("4", "alt")
+    screen.turn(4)
+    screen.click(screen.middle(screen.item("overlay")))
+    screen.turn(4)
+    curves = screen.window.dock.curves
+    assert screen.window.dock.front == "Curves" and list(curves.others) == [first.name]
+    assert (first.name, "digit_loss") in curves.lines
+    line = curves.lines[first.name, "digit_loss"]
+    assert len(screen.dpg.get_value(line)[0]) >= 2
+    # Numbers, and a picture, of what is shown.
+    screen.click(screen.middle(screen.item("CSV")))
+    screen.rewrite("numbers")
+    screen.turn(3)
+    text = (tmp_path / "numbers.csv").read_text()
+    assert f"{first.name},digit_loss,1," in text and f"{live.folder.name},digit_loss,1," in text
+    screen.click(screen.middle(screen.item("PNG")))
+    screen.rewrite("plot")
+    assert screen.wait((tmp_path / "plot.png").exists, 10)
+    screen.turn(3)
+    wide, high, *_ = screen.dpg.load_image(str(tmp_path / "plot.png"))
+    assert wide > 200 and high > 80
+    # What differs, in words; and away with it.
+    screen.key("4", "alt")
+    screen.turn(4)
+    screen.click(screen.middle(screen.item("open")))
+    screen.turn(4)
+    state(screen, "finished", START)
+    assert screen.wait(lambda: live_of(screen).folder == first, 20)
+    screen.key("tab", "ctrl")
+    screen.key("4", "alt")
+    screen.turn(4)
+    shown = screen.items("compare")
+    screen.click(screen.middle(shown[-1]))
+    screen.turn(3)
+    words = [screen.dpg.get_value(i) for i in screen.dpg.get_all_items()
+             if "mvText" in screen.dpg.get_item_type(i)]  # fmt: skip
+    assert any("0.001 → 0.01" in str(w) for w in words)
+    screen.key("escape")
+    screen.click(screen.middle(screen.items("delete")[-1]))
+    screen.turn(2)
+    screen.key("enter")
+    assert screen.wait(lambda: not first.exists(), 5)
+    assert live.folder.exists()
+
+
+def test_training_is_refused_in_words_where_it_can_not_be(screen: Screen) -> None:
+    screen.load("nodegraph: 1\nnodes:\n  x: {type: Noise, shape: [2]}\n")
+    screen.turn(3)
+    screen.key("f5")
+    text, kind = screen.session.message or ("", "")
+    assert kind == "refused" and "optimiser" in text and live_of(screen).state == "off"
+
+
+def test_views_say_what_they_wait_for_and_look_into_groups(screen: Screen) -> None:
+    screen.load((GRAPHS / "lenet.yaml").read_text())
+    assert screen.wait(lambda: screen.session.analysis is not None, 60)
+    live = live_of(screen)
+    inner = [name for name in live.views() if "/" in name]
+    assert inner
+    screen.key("f5")
+    state(screen, "running", START)
+    assert screen.wait(lambda: inner[0] in live.pictures, 60), live.told
+    group, view = inner[0].split("/")
+    screen.session.enter(group)
+    screen.turn(4)
+    assert view in screen.window.canvas.pictures

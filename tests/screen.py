@@ -209,16 +209,22 @@ class Screen:
         x, y, w, h = next(f.rect for f in box.face.fields if f.setting == setting)
         return self.spot(box.x + x + w / 2, box.y + y + h / 2)
 
-    def item(self, label: str, kind: str = "mvButton") -> int:
-        """A widget that is shown, by what stands on it (or, in an empty field, in it)."""
-        dpg = self.dpg
+    def items(self, label: str, kind: str = "mvButton") -> list[int]:
+        """The widgets that are in sight, by what stands on them (or, in an empty field, in it)."""
+        dpg, found = self.dpg, []
         for item in dpg.get_all_items():
-            if kind not in dpg.get_item_type(item) or not dpg.is_item_shown(item):
+            if kind not in dpg.get_item_type(item) or not dpg.is_item_visible(item):
                 continue
             said = dpg.get_item_configuration(item).get("hint") or dpg.get_item_label(item) or ""
             if said.partition("##")[0] == label and dpg.get_item_state(item).get("rect_size"):
-                return int(item)
-        raise AssertionError(f"no {kind} {label!r} is shown")
+                found.append(int(item))
+        return found
+
+    def item(self, label: str, kind: str = "mvButton") -> int:
+        """The first of these widgets."""
+        found = self.items(label, kind)
+        assert found, f"no {kind} {label!r} is in sight"
+        return found[0]
 
     def inspector_items(self, kind: str) -> list[int]:
         """The widgets of a kind in the inspector, from above."""

@@ -66,7 +66,9 @@ class Documents:
         """A tab for a session, in front, with all of its graph in sight."""
         gestures = Gestures(session)
         session.clipboard = self.clipboard
-        self.tabs.append(Tab(session, gestures, Live(session)))
+        live = Live(session)
+        live.options.remote = self.settings.remote
+        self.tabs.append(Tab(session, gestures, live))
         self.show(len(self.tabs) - 1)  # the window gives the view its size
         gestures.fit()
         return self.tabs[-1]

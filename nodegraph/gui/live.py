@@ -157,7 +157,7 @@ class Live:
             return ""
         if self.run.told:
             return self.run.told
-        if not at:
+        if not at or self.state == "finished":
             return self.state
         words = f"{at['stage']} {at['step']:,}/{at['steps']:,}"
         if self.state == "running":  # the button says so already
@@ -217,7 +217,8 @@ class Live:
             session.revision += 1
             return False
         graph, preset = session.root, chosen.preset
-        folder = runs.folder_for(graph, self.out.absolute())
+        # On another machine the folder is beside where its worker starts.
+        folder = runs.folder_for(graph, Path("runs") if chosen.remote else self.out.absolute())
 
         def message() -> dict[str, Any]:
             return {

@@ -38,16 +38,9 @@ class RunsPanel:
             dpg.add_text(f"{len(found)} runs in {live.out.absolute()}", color=p.dim)
             dpg.add_button(label="Read again", small=True, callback=lambda: self.show(live, parent))
         with dpg.table(header_row=True, policy=dpg.mvTable_SizingStretchProp, resizable=True):
-            for label in (
-                "run",
-                "graph",
-                "preset",
-                "seed",
-                "steps",
-                "best",
-                "",
-            ):
+            for label in ("run", "graph", "preset", "seed", "steps", "best"):
                 dpg.add_table_column(label=label)
+            dpg.add_table_column(width_fixed=True, init_width_or_weight=260 * self.scale)
             for run in found:
                 with dpg.table_row():
                     here = live.folder is not None and live.folder.name == run.name

@@ -8,6 +8,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from ..worker.process import remote_command
 from .fields import Fields
 from .live import DEVICES, SPEEDS, Live
 from .palette import Palette, faded
@@ -20,8 +21,11 @@ PRESET, SEED, SPEED, TIME = 118, 56, 118, 200
 class Transport:
     """Draws the container "transport" for a tab's training."""
 
-    def __init__(self, palette: Palette, popups: Popups, run: Callable[[str], Any]) -> None:
-        self.palette, self.popups, self.run = palette, popups, run
+    def __init__(
+        self, palette: Palette, popups: Popups, run: Callable[[str], Any],
+        remember: Callable[[str], Any],
+    ) -> None:  # fmt: skip
+        self.palette, self.popups, self.run, self.remember = palette, popups, run, remember
         self.scale = 1.0
         self.fields = Fields()
         self.live: Live | None = None
@@ -176,7 +180,14 @@ class Transport:
         assert live is not None
 
         def chosen(text: str) -> None:
+            try:
+                if text.strip():
+                    remote_command(text.strip())  # refuses what is no host
+            except ValueError as wrong:
+                live.session.tell(str(wrong), "refused")
+                return
             live.options.remote = text.strip()
+            self.remember(text.strip())
             live.revision += 1
 
         self.popups.type(

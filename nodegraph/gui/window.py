@@ -61,8 +61,10 @@ TRAINING: dict[str, Callable[[Live], Any]] = {
 class Window:
     """The editor. `run` opens it and returns when it is closed."""
 
-    def __init__(self, paths: list[Path], size: tuple[int, int] | None = None) -> None:
-        self.paths, self.size = paths, size
+    def __init__(
+        self, paths: list[Path], size: tuple[int, int] | None = None, remote: str | None = None
+    ) -> None:
+        self.paths, self.size, self.remote = paths, size, remote
         self.library = standard()
         self.seen: tuple[Any, ...] = ()
         self.stale = True  # whether the panels show another state than the session's
@@ -112,6 +114,8 @@ class Window:
         popups = Popups()
         self.popups = popups
         self.documents = documents = Documents(self.library, popups, self.turned)
+        if self.remote is not None:
+            documents.remember(remote=self.remote)
         settings = documents.settings
         self.palette = THEMES[settings.theme]
         self.scale = settings.text_size / 100
@@ -131,7 +135,9 @@ class Window:
         self.menus = Menus(popups, documents, self.command)
         self.inspector = Inspector(self.palette, self.fonts, self.library)
         self.dock = Dock(self.palette, self.fonts, popups, documents, self.once)
-        self.transport = Transport(self.palette, popups, self.command)
+        self.transport = Transport(
+            self.palette, popups, self.command, lambda host: documents.remember(remote=host)
+        )
         self.shelf = Shelf(self.palette, self.library, self.add_from_shelf)
         self.marks = Marks(self.canvas)
         self.minimap = Minimap(self.palette)
