@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 GRAPH ?= graphs/dann.yaml
 ARGS ?=
 
-run: train  # the editor, once there is one
+run: edit
 
 edit: setup  # make edit ARGS=graphs/lenet.yaml
 	$(PYTHON) -m nodegraph edit $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -80,6 +81,34 @@ def large(screen: Screen) -> None:
     screen.session.select(["hidden"])
 
 
+def live(screen: Screen) -> None:
+    """DANN after some seconds of training; a run is made in a folder that is thrown away."""
+    opened(screen, "dann")
+    training = screen.window.tab.live
+    screen.key("f5")
+    screen.wait(lambda: training.step > 260, 120)
+    screen.session.set_param("strength", "gamma", 5)
+    screen.wait(lambda: training.marks and training.step > 420, 60)
+    screen.key("f5")
+    screen.wait(lambda: training.state == "paused", 10)
+    screen.key("p")
+    screen.wait(lambda: training.probe, 20)
+    view, box = screen.gestures.view, screen.scene.boxes["reversed"]
+    place = view.__class__(box.x - 330, box.y - 190, 0.95, view.width, view.height)
+    screen.gestures.view = place
+
+
+def pictures(screen: Screen) -> None:
+    opened(screen, "dcgan")
+    training = screen.window.tab.live
+    screen.key("f5")
+    screen.wait(lambda: training.step > 60, 120)
+    screen.key("3", "alt")
+    screen.turn(4)
+    screen.key("f5")
+    screen.wait(lambda: training.state == "paused", 10)
+
+
 def search(screen: Screen) -> None:
     opened(screen, "lenet")
     screen.at(screen.empty(0.3, 0.6))
@@ -111,7 +140,7 @@ def error(screen: Screen) -> None:
 
 
 SHOTS: tuple[Callable[[Screen], None], ...] = (
-    gallery, dann, near, reach, search, group, light, error, large,
+    gallery, dann, near, reach, live, pictures, search, group, light, error, large,
 )  # fmt: skip
 
 
@@ -122,12 +151,16 @@ def main() -> int:
         return 2
     PICTURES.mkdir(exist_ok=True)
     with screens.xvfb(), tempfile.TemporaryDirectory() as state:
+        os.chdir(state)  # where runs are made
         screen = Screen(Path(state), (1440, 900))
         for take in SHOTS:
             screen.fresh()
             take(screen)
             screen.shot(PICTURES / f"{take.__name__}.png")
             print(PICTURES / f"{take.__name__}.png")
+            for tab in screen.window.documents.tabs:
+                tab.live.stop()
+                screen.wait(lambda t=tab: not t.live.alive, 30)
         screen.close()
     return 0
 

@@ -45,7 +45,8 @@ class Transport:
         if seen != self.seen and not self.fields.typing():
             self.seen = seen
             self.draw(live, waiting)
-        dpg.set_value("transport:said", live.said())
+        back = f"as it was at step {self.looking:,} · " if self.looking is not None else ""
+        dpg.set_value("transport:said", back + live.said())
         if self.looking is None and dpg.does_item_exist("transport:time"):
             dpg.set_value("transport:time", live.step)
 
@@ -104,7 +105,7 @@ class Transport:
         """The slider over the run, back to the present, and a branch from a checkpoint."""
         item = dpg.add_slider_int(
             tag="transport:time", width=int(TIME * self.scale), max_value=max(live.total, 1),
-            default_value=live.step if self.looking is None else self.looking, format="step %d",
+            default_value=live.step if self.looking is None else self.looking, format="",
             callback=lambda _, step: self.travel(step), clamped=True,
         )  # fmt: skip
         self.tip(item, "Look back: curves and pictures as they were at a step")

@@ -480,7 +480,8 @@ class Window:
             self.quiet = 0
         self.canvas.show_probes(probes_on(scene.wires, tab.live.probe, session))
         known = (session.id, session.revision, id(session.analysis))
-        seen = (*known, session.message, self.worker.told, self.documents.journal.trouble)
+        told = (self.worker.told, self.documents.journal.trouble, tab.live.state)
+        seen = (*known, session.message, *told)
         if seen != self.seen:
             self.stale |= self.seen[:4] != seen[:4]  # a refusal, too: fields show what holds
             self.seen = seen
