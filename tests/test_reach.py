@@ -17,6 +17,7 @@ from nodegraph.library import standard
 from nodegraph.names import EditError
 from nodegraph.reach import Reach, moved, reach, turn
 from nodegraph.scope import Scope
+from nodegraph.session import Session
 
 GRAPHS = Path(__file__).parents[1] / "graphs"
 LIBRARY = standard()
@@ -268,6 +269,15 @@ def test_what_moves_is_told_from_what_is_frozen(net) -> None:
     dcgan = files.load(GRAPHS / "dcgan.yaml")  # a further call alone is reached
     dcgan = edits.disconnect(dcgan, Ref("d_step", "loss"), Ref("real_is_real"))
     assert moved(dcgan, SCOPE, "d_step") == (["judge_real"], [])
+
+
+def test_the_programme_says_what_is_frozen(net) -> None:
+    effect = pytest.importorskip("nodegraph.gui.strip").effect
+    assert effect(Session(net), "adam") == (["mean"], ["a", "b"], "a, b")
+    assert effect(Session(edits.freeze(net, "b")), "adam")[2] == "a; b is frozen"
+    both = edits.freeze(edits.freeze(net, "a"), "b")
+    assert effect(Session(both), "adam")[1:] == ([], "nothing; a, b are frozen")
+    assert effect(Session(net), "nobody") == ([], [], "nothing")
 
 
 def test_the_signs_are_those_of_autograd(net) -> None:
