@@ -40,6 +40,15 @@ layout:
 """
 
 
+FCS = """nodegraph: 1
+nodes:
+  noise: {type: Noise, shape: [4]}
+  fc: {type: Linear, features: 3, in: {x: noise}}
+  fc2: {type: Linear, features: 7, in: {x: fc}}
+  fc3: {type: Linear, features: 3, in: {x: fc2}}
+"""
+
+
 def small() -> Session:
     return Session(files.parse(TEXT).graph)
 
@@ -217,6 +226,20 @@ def test_a_parameter_of_a_group_is_exposed():
     assert errors(session.root) == []
     assert session.set_param("source", "batch", "$batch")
     assert not session.set_param("source", "batch", "$nothing")
+
+
+def test_exposing_changes_no_value():
+    session = Session(files.parse(FCS).graph)
+    for name in ("fc", "fc2", "fc3"):
+        assert session.expose_param(name, "features")
+    assert session.root.params == {"features": 3, "features_2": 7}
+    given = {n: e.params["features"] for n, e in session.root.nodes.items() if n != "noise"}
+    shared = Reference("features")
+    assert given == {"fc": shared, "fc2": Reference("features_2"), "fc3": shared}
+    assert session.expose_param("fc2", "bias", "features")  # true is not 3
+    assert session.root.params["features_3"] is True
+    assert session.add("Linear") and session.expose_param("linear", "features")  # it has none yet
+    assert session.root.nodes["linear"].params == {"features": shared}
 
 
 # Groups ------------------------------------------------------------------------------------------
