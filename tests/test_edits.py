@@ -329,6 +329,31 @@ def test_the_inputs_of_a_group_take_what_they_feed():
         edits.connect(graph, Ref("data", "image"), Ref("ends", "labels"), SCOPE)
 
 
+def test_the_ends_of_what_is_grouped_become_outputs():
+    chain = edits.remove(small(), ["loss", "step"], SCOPE).with_(train=())
+    ends = {
+        ("one", "act", "two"): {"two": Ref("two")},
+        ("one", "act", "two", "hits"): {"two": Ref("two")},  # a metric only looks on
+        ("data",): {"image": Ref("data", "image")},  # its label is not an end of anything
+    }
+    for names, outputs in ends.items():
+        graph = edits.group(chain, names, SCOPE, "Net")
+        assert graph.groups["Net"].outputs == outputs and not [*SCOPE.faults(graph)]
+        assert edits.ungroup(graph, "net", SCOPE) == chain
+    alone = edits.group(edits.add(Graph(), "Digits", SCOPE), ["digits"], SCOPE)
+    assert [*alone.groups["Group"].outputs] == ["image", "label"]
+    linked = edits.add(alone, "ReLU", SCOPE, name="act")
+    assert edits.connect(linked, Ref("group", "image"), Ref("act", "x"), SCOPE)
+
+
+def test_what_is_computed_with_or_only_seen_is_no_end():
+    graph = edits.add(small(), "Dense", SCOPE, name="more")
+    graph = edits.connect(graph, Ref("two"), Ref("more", "x"), SCOPE).with_(train=())
+    everything = edits.group(graph, [*graph.nodes], SCOPE, "All")
+    assert everything.groups["All"].outputs == {"more": Ref("more")}
+    assert edits.group(graph, ["hits"], SCOPE, "Look").groups["Look"].outputs == {}
+
+
 @pytest.mark.parametrize(
     ("names", "why"),
     [
