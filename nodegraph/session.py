@@ -26,7 +26,7 @@ STEP = 40  # how far from the original a copy is put
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the worker found about the graph that the session had at `revision`."""
+    """What the worker found about the graph that the session had at `revision`, its edition."""
 
     revision: int
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -210,6 +210,10 @@ class Session(Editing):
         fix = problem.get("fix")
         if not fix:
             self.tell("there is no fix for this problem; its text says what to do", "refused")
+            return False
+        if self.analysis is not None and self.analysis.revision != self.edition:
+            self.tell("this problem is of the graph before the last change; wait for it to be "
+                      "looked at again", "refused")  # fmt: skip
             return False
         where = (fix["group"],) if fix.get("group") else ()
         return self.do(fixes.label(fix), lambda g, s: fixes.apply(g, fix, s), where=where)

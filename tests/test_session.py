@@ -445,11 +445,18 @@ def test_a_fix_of_the_analysis_is_one_step():
     session.delete(reconnect=True)
     assert session.graph.links[Ref("fc", "x")] == Ref("digits", "image")
     fix = {"do": "insert", "type": "Flatten", "on": "fc.x"}
-    message = {"id": session.revision, "problems": [{"fix": fix}], "key": "", "do": "analysis"}
+    message = {"id": session.edition, "problems": [{"fix": fix}], "key": "", "do": "analysis"}
     session.analysis = Analysis.from_message(message)
     assert session.fix(session.analysis.problems[0])
     assert errors(session.root) == []
     assert session.history.labels[-1] == "Insert Flatten on fc.x"
+    fixed = session.root
+    assert not session.fix(session.analysis.problems[0]) and session.root is fixed
+    assert "before the last change" in session.message[0] and session.message[1] == "refused"
+    assert session.undo()  # to an equal graph, which may have been analysed: it is asked again
+    session.analysis = Analysis.from_message({**message, "id": session.edition})
+    assert session.fix(session.analysis.problems[0]) and session.root == fixed
+    session.analysis = Analysis.from_message({**message, "id": session.edition})
     assert not session.fix({"fix": {"do": "set", "node": "no", "param": "x", "value": 1}})
     assert not session.fix({}) and session.message[1] == "refused"
 
