@@ -117,8 +117,8 @@ class Session(Editing):
 
     @property
     def changed(self) -> bool:
-        """Whether something would be lost by closing."""
-        return not self.history.is_saved
+        """Whether something would be lost by closing: an edit, or all of it if its file is gone."""
+        return not self.history.is_saved or self.disk_deleted()
 
     def place(self, name: str, port: str = "") -> str:
         """A node or port of the graph that is shown, as the analysis calls it."""
@@ -365,13 +365,19 @@ class Session(Editing):
         return True
 
     def reload(self) -> bool:
-        """The graph as the file has it now, as a step that can be undone."""
+        """The graph as the file has it now, as a step that can be undone.
+
+        When it cannot be read, the graph stays, and is not saved any more.
+        """
         if self.file is None:
             return False
         try:
             document = files.read(self.file, self.library)
         except GraphError as wrong:
-            self.tell(str(wrong), "error")
+            gone = f"{self.file.name} is gone; save the graph to write it again"
+            self.tell(gone if self.disk_deleted() else str(wrong), "error")
+            self.history.mark_unsaved()
+            self.revision += 1
             return False
         before = self.root
         self.history.push("Reload", document.graph)
@@ -383,7 +389,7 @@ class Session(Editing):
         return True
 
     def disk_changed(self) -> bool:
-        """Whether another program has written (or removed) the file since it was read or saved.
+        """Whether another program has written (or deleted) the file since it was read or saved.
 
         One look at its time and size; its text is read when these have changed.
         """
@@ -394,6 +400,10 @@ class Session(Editing):
             self._stamp = now  # touched, not changed
             return False
         return True
+
+    def disk_deleted(self) -> bool:
+        """Whether what `disk_changed` tells is that the file is gone."""
+        return self._stamp is not None and _stamp(self.file) is None
 
     def keep_mine(self) -> None:
         """Take the file as it is on disk for known: the next save overwrites it."""

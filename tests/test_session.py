@@ -436,6 +436,34 @@ def test_a_change_on_disk_is_noticed_and_can_be_taken_over(tmp_path: Path):
     assert session.changed and not session.disk_changed() and session.save()
 
 
+def test_a_graph_whose_file_is_deleted_is_not_lost(tmp_path: Path):
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    session = Session.open(file)
+    assert not session.disk_deleted() and not session.changed
+    file.unlink()
+    assert session.changed and session.disk_changed() and session.disk_deleted()
+    assert not session.reload() and session.message == (
+        "small.yaml is gone; save the graph to write it again", "error"
+    )  # fmt: skip
+    assert session.changed and session.root.nodes
+    assert session.save() and file.read_text() == TEXT
+    assert not session.changed and not session.disk_changed() and not session.disk_deleted()
+
+
+def test_a_file_that_was_deleted_and_came_back_is_not_deleted(tmp_path: Path):
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    session = Session.open(file)
+    file.unlink()
+    assert session.disk_deleted()
+    file.write_text(TEXT)  # as some programs save
+    assert not session.disk_deleted() and not session.disk_changed() and not session.changed
+    file.write_text("nodegraph: [")  # no graph: nothing of the one here may be lost
+    assert session.disk_changed() and not session.disk_deleted()
+    assert not session.reload() and "is gone" not in session.message[0] and session.changed
+
+
 # The analysis, time and memory -------------------------------------------------------------------
 
 
