@@ -413,6 +413,20 @@ def test_an_edit_within_a_group_keeps_the_graph_around_it_whole():
         edits.within(graph, ["Net"], lambda body, s: edits.add(body, "Net", s), SCOPE)
 
 
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda g: edits.set_graph_param(g, "a b", 1, SCOPE), "parameter"),
+        (lambda g: edits.set_preset(g, "a b", {"width": 2}, SCOPE), "preset"),
+        (lambda g: edits.add(g, "Dense", SCOPE, name="a b"), "node"),
+        (lambda g: edits.group(g, ["act"], SCOPE, "a b"), "group"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_it_would_name(edit, what):
+    with pytest.raises(EditError, match=f"'a b' cannot name a {what}: use letters"):
+        edit(small())
+
+
 @pytest.mark.parametrize("kind", [*standard()])
 def test_every_type_of_the_library_can_be_added_grouped_and_removed(kind: str):
     scope = Scope(standard())
