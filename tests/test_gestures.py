@@ -488,6 +488,34 @@ def test_hovering_says_what_is_there_and_lights_the_calls_of_a_module() -> None:
     assert hand.g.scene.boxes["act"].face.severity == "error"
 
 
+FAULTY = """
+nodegraph: 1
+params: {kind: Bad}
+groups:
+  Bad: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: ReLU, in: {x: x}}}}
+  Good: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: ReLU, in: {x: x}}}}
+  Around: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: Bad, in: {x: x}}}}
+nodes:
+  noise: {type: Noise, shape: [10], batch: 4}
+  first: {type: Bad, in: {x: noise}}
+  again: {shares: first, in: {x: noise}}
+  chosen: {type: $kind, in: {x: noise}}
+  deep: {type: Around, in: {x: noise}}
+  fine: {type: Good, in: {x: noise}}
+"""
+
+
+def test_every_instance_of_a_group_at_fault_is_marked() -> None:
+    hand = Hand(FAULTY)
+    problem = {"severity": "error", "where": ["groups", "Bad", "nodes", "c"], "text": "bad"}
+    hand.session.analysis = Analysis(1, {}, [problem])
+    boxes = hand.g.scene.boxes
+    assert {n for n in boxes if boxes[n].face.severity} == {"first", "again", "chosen", "deep"}
+    assert boxes["again"].face.problem == "in Bad: bad"
+    assert hand.session.enter("deep") and hand.g.scene.boxes["c"].face.severity == "error"
+    assert hand.session.enter("c") and hand.g.scene.boxes["c"].face.problem == "bad"
+
+
 def test_keys_edit() -> None:
     hand = Hand()
     hand.session.select(["act"])

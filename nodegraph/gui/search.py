@@ -9,7 +9,7 @@ spelling do not matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -125,14 +125,14 @@ def _known(
     """Name, category, help and aliases of each type, and whether it is a group."""
     groups = {**scope.groups, **graph.groups}
     for name, body in groups.items():
-        if not _uses(groups, name) & set(without):
+        if not uses(groups, name) & set(without):
             yield name, "groups", body.meta.get("about", "A group of this file."), (), True
     for name, declared in scope.library.types.items():
         if name not in groups:
             yield name, declared.category, first_line(declared), declared.aliases, False
 
 
-def _uses(groups: dict[str, Graph], name: str) -> set[str]:
+def uses(groups: Mapping[str, Graph], name: str) -> set[str]:
     """A group and all groups in it."""
     found, todo = {name}, [name]
     while todo:
