@@ -81,8 +81,11 @@ class Session(Editing):
         path = Path(path)
         document = files.read(path, library)
         if copy:
-            return cls(document.graph, library=library)
-        return cls(document.graph, path.absolute(), document.text, library)
+            session = cls(document.graph, library=library)
+        else:
+            session = cls(document.graph, path, document.text, library)
+        session._warn(document)
+        return session
 
     @classmethod
     def recover(
@@ -127,6 +130,12 @@ class Session(Editing):
     def tell(self, text: str, kind: str = "info") -> None:
         """A message for the person: kind is info, refused or error."""
         self.message = (text, kind)
+
+    def _warn(self, document: files.Document) -> None:
+        """Tell what is odd about a file that was read: a newer format, say."""
+        if told := [str(p) for p in document.problems if p.severity == "warning"]:
+            more = f"; and {len(told) - 3} more, see `nodegraph check`" if len(told) > 3 else ""
+            self.tell("; ".join(told[:3]) + more, "refused")
 
     # Edits --------------------------------------------------------------------------------------
 
@@ -386,6 +395,7 @@ class Session(Editing):
         self.edition += self.root is not before
         self._show(before)
         self._select(self.selection)
+        self._warn(document)
         return True
 
     def disk_changed(self) -> bool:

@@ -436,6 +436,20 @@ def test_a_change_on_disk_is_noticed_and_can_be_taken_over(tmp_path: Path):
     assert session.changed and not session.disk_changed() and session.save()
 
 
+def test_a_file_of_a_newer_format_is_opened_with_a_word(tmp_path: Path):
+    file = tmp_path / "newer.yaml"
+    file.write_text(TEXT.replace("nodegraph: 1", "nodegraph: 2"))
+    for copy in (False, True):
+        session = Session.open(file, copy=copy)
+        assert session.message and session.message[1] == "refused"
+        assert "newer" in session.message[0], session.message
+    file.write_text(TEXT)
+    session = Session.open(file)
+    assert session.message is None
+    file.write_text(TEXT.replace("nodegraph: 1", "nodegraph: 2"))
+    assert session.reload() and "newer" in session.message[0]
+
+
 def test_a_graph_whose_file_is_deleted_is_not_lost(tmp_path: Path):
     file = tmp_path / "small.yaml"
     file.write_text(TEXT)
