@@ -7,6 +7,7 @@ here whenever `revision` has grown, and changes it by the methods of `Editing` a
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,7 @@ class Session(Editing):
         self.library = library or standard()
         self.scope = Scope(self.library)
         self.history = History(graph or Graph(), saved=saved)
-        self.file = file
+        self.file = None if file is None else resolved(file)
         self.path: tuple[str, ...] = ()
         self.instances: tuple[str, ...] = ()  # the nodes through which the groups were entered
         self.selection: frozenset[str] = frozenset()
@@ -71,13 +72,16 @@ class Session(Editing):
         self.analysis: Analysis | None = None
         self.clipboard = clipboard or Clipboard()
         self._text = text  # that the file had when it was read or written
-        self._stamp = _stamp(file)
+        self._stamp = _stamp(self.file)
 
     @classmethod
     def open(
         cls, path: str | Path, *, copy: bool = False, library: Library | None = None
     ) -> Session:
-        """The session of a file, or of a new graph like it (`copy`). Raises GraphError."""
+        """The session of a file, or of a new graph like it (`copy`). Raises GraphError.
+
+        `file` is what a link leads to, so a file has one name however it was opened.
+        """
         path = Path(path)
         document = files.read(path, library)
         if copy:
@@ -356,7 +360,7 @@ class Session(Editing):
 
     def save(self, path: str | Path | None = None) -> bool:
         """Write the file; False and a message when it can't be. Comments in it survive."""
-        target = Path(path).absolute() if path is not None else self.file
+        target = resolved(path) if path is not None else self.file
         if target is None:
             self.tell("this graph has no file yet; choose one to save it in", "refused")
             return False
@@ -420,6 +424,11 @@ class Session(Editing):
         self._stamp = _stamp(self.file)
         self.history.mark_unsaved()
         self.revision += 1
+
+
+def resolved(path: str | Path) -> Path:
+    """The only name of a file: without links and `..`, also where nothing is there yet."""
+    return Path(os.path.realpath(path))
 
 
 def _stamp(file: Path | None) -> tuple[int, int, int] | None:

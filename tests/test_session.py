@@ -450,6 +450,38 @@ def test_a_file_of_a_newer_format_is_opened_with_a_word(tmp_path: Path):
     assert session.reload() and "newer" in session.message[0]
 
 
+def test_a_file_is_one_file_however_it_is_named(tmp_path: Path):
+    file, link = tmp_path / "small.yaml", tmp_path / "link.yaml"
+    file.write_text(TEXT)
+    link.symlink_to(file.name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "way").symlink_to("folder")
+    names = [file, link, tmp_path / "folder" / ".." / "small.yaml", tmp_path / "way/../link.yaml"]
+    assert [Session.open(name).file for name in names] == [file.resolve()] * 4
+    assert Session.recover(TEXT, link).file == file.resolve()
+    assert Session.open(link, copy=True).file is None
+
+
+def test_a_save_through_a_link_writes_what_it_leads_to(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    file, link = tmp_path / "folder" / "small.yaml", tmp_path / "link.yaml"
+    file.write_text(TEXT)
+    link.symlink_to(file)
+    session = Session.open(link)
+    assert session.set_meta("title", "Large") and session.save()
+    assert link.is_symlink() and file.read_text() == TEXT.replace("Small", "Large")
+    assert session.set_meta("title", "Larger") and session.save(link) and not session.changed
+    assert link.is_symlink() and session.file == file.resolve()
+    assert file.read_text() == TEXT.replace("Small", "Larger")
+    assert {p.name for p in tmp_path.rglob("*")} == {"folder", "small.yaml", "link.yaml"}
+    other = small()  # a link to what is not there yet
+    (tmp_path / "new.yaml").symlink_to(tmp_path / "folder" / "made.yaml")
+    assert other.save(tmp_path / "new.yaml") and other.file == (file.parent / "made.yaml").resolve()
+    assert (tmp_path / "new.yaml").is_symlink() and not other.disk_changed()
+    file.unlink()
+    assert session.disk_deleted() and session.save() and link.read_text() == file.read_text()
+
+
 def test_a_graph_whose_file_is_deleted_is_not_lost(tmp_path: Path):
     file = tmp_path / "small.yaml"
     file.write_text(TEXT)
