@@ -76,7 +76,7 @@ def reach(graph: Graph, scope: Scope, name: str) -> Reach:
     else:
         updates = [*_minimising(run, scope, parts)]
         ends = tuple(_ends(past if name in past.nodes else run, scope, name, parts))
-    over = {run.owner(n) for u in updates for n in _over(run, u) if n in run.nodes}
+    over = {run.owner(n) for u in updates for n in _over(run, u)}
     below = _below(run, scope, over)
     starts = {ref: PLUS for ref in ends if ref.node in below}
     arrived, inputs = _flow(run, scope, starts, below)
@@ -94,7 +94,7 @@ def moved(graph: Graph, scope: Scope, update: str) -> tuple[list[str], list[str]
     """Of the nodes that an update is `over`: those whose weights it moves, and the frozen ones."""
     found = reach(graph, scope, update).nodes
     run = passed_by(graph, scope)
-    over = [n for n in _over(run, update) if n in run.nodes] if update in run.nodes else []
+    over = [*_over(run, update)] if update in run.nodes else []
     moving = {run.owner(n) for n, reached in found.items() if reached.how == "moves"}
     frozen = [n for n in over if _holds(run, scope, n) and not _holds(run, scope, n, free=True)]
     return [n for n in over if run.owner(n) in moving], frozen
@@ -183,11 +183,15 @@ def _ways(graph: Graph, to: Ref, source: Ref) -> list[Link]:
 # What an update moves ----------------------------------------------------------------------------
 
 
-def _over(graph: Graph, update: str) -> Iterable[str]:
+def _over(graph: Graph, update: str) -> Iterator[str]:
+    """The nodes that an update is over, as far as they are there."""
     try:
-        return substitute(graph.entry(update).params.get("over", ()), graph.params) or ()
-    except GraphError:
-        return ()
+        found = substitute(graph.entry(update).params.get("over", ()), graph.params)
+    except (GraphError, KeyError):
+        return
+    for name in found if isinstance(found, (list, tuple)) else (found,):
+        if isinstance(name, str) and name in graph.nodes and graph.owner(name) in graph.nodes:
+            yield name
 
 
 def _minimising(graph: Graph, scope: Scope, names: Iterable[str]) -> Iterator[str]:
@@ -274,7 +278,7 @@ def _ends(graph: Graph, scope: Scope, name: str, parts: Collection[str]) -> Iter
     for port in losses or ports:
         if name in parts or not isinstance(body, Graph):
             yield Ref(name, port)
-        elif (ref := body.outputs[port]).node in body.nodes:  # of a group that was dissolved
+        elif (ref := body.outputs.get(port)) and ref.node in body.nodes:  # a dissolved group's
             yield Ref(f"{name}.{ref.node}", ref.port)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hostile
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from nodegraph import compile as slice_of
 from nodegraph import edits, files
 from nodegraph.checks import settled
 from nodegraph.compiler.plan import plan
-from nodegraph.graph import Graph, Ref, choose
+from nodegraph.graph import Graph, GraphError, Ref, choose
 from nodegraph.infer import infer
 from nodegraph.library import standard
 from nodegraph.names import EditError
@@ -259,6 +260,31 @@ nodes:
     for update in ("all.adam", "sgd"):
         assert reach(graph, SCOPE, update).nodes["all"] == ("moves", "+")
     assert reach(graph, SCOPE, "sgd").links[Ref("w", "losses"), Ref("all")] == "+"
+
+
+def test_a_graph_with_faults_is_shown_as_far_as_it_goes() -> None:
+    seen = 0
+    for name, raw in hostile.CASES["meaning"]().items():
+        try:
+            graph = files.parse(raw.decode()).graph
+        except GraphError:
+            continue
+        for node in (*graph.nodes, *(f"${p}" for p in graph.params)):
+            assert set(reach(graph, SCOPE, node).nodes) in (set(), set(graph.nodes)), name
+            moved(graph, SCOPE, node)
+            seen += 1
+    assert seen > 20
+
+
+def test_an_over_that_is_no_list_of_nodes_moves_nothing() -> None:
+    for over in ("3", "nobody", "[lost, 3, [a]]", "$x"):
+        graph = files.parse(NET.replace("over: [a, b]", f"over: {over}")
+                            + "  lost: {shares: gone, in: {x: a}}\n").graph  # fmt: skip
+        assert moved(graph, SCOPE, "adam") == ([], [])
+        assert "moves" not in hows(reach(graph, SCOPE, "adam")).values()
+    graph = files.parse("nodegraph: 1\ngroups:\n  G: {nodes: {n: {type: Noise, shape: [1]}}}\n"
+                        "nodes: {g: {type: G}}\n").graph  # fmt: skip
+    assert hows(reach(graph, SCOPE, "g")) == {"g": "beyond"}  # it has no output
 
 
 def test_what_moves_is_told_from_what_is_frozen(net) -> None:
