@@ -247,7 +247,7 @@ def set_graph_param(graph: Graph, name: str, value: Any, scope: Scope) -> Graph:
         }
         left = {k: v for k, v in graph.params.items() if k != name}
         return graph.with_(params=left, presets=presets)
-    after = graph.with_(params={**graph.params, valid(name, ()): value})
+    after = graph.with_(params={**graph.params, valid(name, (), "parameter"): value})
     for node in used:
         for key, given in after.nodes[node].params.items() if node in after.nodes else ():
             setting = (scope.settings(after, node) or {}).get(key)
@@ -270,7 +270,7 @@ def set_preset(graph: Graph, name: str, values: Mapping[str, Any] | None, scope:
         if key not in graph.params:
             raise EditError(f"preset {name}: {key!r} is no parameter{near(key, graph.params)}")
         set_graph_param(graph, key, value, scope)  # refuses what does not fit
-    return graph.with_(presets={**graph.presets, valid(name, ()): dict(values)})
+    return graph.with_(presets={**graph.presets, valid(name, (), "preset"): dict(values)})
 
 
 # The graph's own words ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from .names import (
     taken,
     valid,
 )
+from .node import Metric, View
 from .scope import Scope, route, type_name
 
 
@@ -140,8 +141,9 @@ def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
 def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Group") -> Graph:
     """`graph` with the nodes `names` as a group `called` so, and one instance of it.
 
-    Its ports follow from the links that are cut; `$name` inside becomes a parameter of the group.
-    Raises EditError when links, shares, `over` or a stage would be cut beyond repair.
+    Its ports follow from the links that are cut, and what ends inside is an output too; `$name`
+    inside becomes a parameter of the group. Raises EditError when links, shares, `over` or a stage
+    would be cut beyond repair.
     """
     chosen = [n for n in graph.nodes if n in names]
     if not chosen or len(chosen) < len(set(names)):
@@ -162,7 +164,7 @@ def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Gro
             shapes[inputs[ref]] = _own_axes(port.shape if port else "...", to.node, axes)
     outputs: dict[Ref, str] = {}
     cut = [r for to, s in graph.links.items() if to.node not in chosen for r in refs(s)]
-    for ref in [*cut, *graph.outputs.values()]:
+    for ref in [*cut, *graph.outputs.values(), *_ends(graph, chosen, scope)]:
         if ref.node in chosen and ref not in outputs:
             outputs[ref] = fresh(ref.port or ref.node, outputs.values())
 
@@ -200,6 +202,20 @@ def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Gro
         outputs={port: outside(ref) for port, ref in graph.outputs.items()},
         layout={**rest.layout, **({instance: where} if where else {})},
     )
+
+
+def _ends(graph: Graph, chosen: Sequence[str], scope: Scope) -> Iterator[Ref]:
+    """The outputs of nodes that nothing computes with; metrics and views only look on."""
+
+    def looks_on(name: str) -> bool:
+        kind = scope.type_of(graph, name)
+        return isinstance(kind, type) and issubclass(kind, (Metric, View))
+
+    used = {r.node for to, s in graph.links.items() if not looks_on(to.node) for r in refs(s)}
+    for name in chosen:
+        if name not in used and not looks_on(name):
+            ports = scope.outputs(graph, name) or {}
+            yield from (Ref(name, port if len(ports) > 1 else "") for port in ports)
 
 
 def _names_type(graph: Graph, kind: str) -> bool:

@@ -7,6 +7,7 @@ here whenever `revision` has grown, and changes it by the methods of `Editing` a
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ STEP = 40  # how far from the original a copy is put
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the worker found about the graph that the session had at `revision`."""
+    """What the worker found about the graph that the session had at `revision`, its edition."""
 
     revision: int
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Session(Editing):
         self.library = library or standard()
         self.scope = Scope(self.library)
         self.history = History(graph or Graph(), saved=saved)
-        self.file = file
+        self.file = None if file is None else resolved(file)
         self.path: tuple[str, ...] = ()
         self.instances: tuple[str, ...] = ()  # the nodes through which the groups were entered
         self.selection: frozenset[str] = frozenset()
@@ -71,18 +72,24 @@ class Session(Editing):
         self.analysis: Analysis | None = None
         self.clipboard = clipboard or Clipboard()
         self._text = text  # that the file had when it was read or written
-        self._stamp = _stamp(file)
+        self._stamp = _stamp(self.file)
 
     @classmethod
     def open(
         cls, path: str | Path, *, copy: bool = False, library: Library | None = None
     ) -> Session:
-        """The session of a file, or of a new graph like it (`copy`). Raises GraphError."""
+        """The session of a file, or of a new graph like it (`copy`). Raises GraphError.
+
+        `file` is what a link leads to, so a file has one name however it was opened.
+        """
         path = Path(path)
         document = files.read(path, library)
         if copy:
-            return cls(document.graph, library=library)
-        return cls(document.graph, path.absolute(), document.text, library)
+            session = cls(document.graph, library=library)
+        else:
+            session = cls(document.graph, path, document.text, library)
+        session._warn(document)
+        return session
 
     @classmethod
     def recover(
@@ -117,8 +124,8 @@ class Session(Editing):
 
     @property
     def changed(self) -> bool:
-        """Whether something would be lost by closing."""
-        return not self.history.is_saved
+        """Whether something would be lost by closing: an edit, or all of it if its file is gone."""
+        return not self.history.is_saved or self.disk_deleted()
 
     def place(self, name: str, port: str = "") -> str:
         """A node or port of the graph that is shown, as the analysis calls it."""
@@ -127,6 +134,12 @@ class Session(Editing):
     def tell(self, text: str, kind: str = "info") -> None:
         """A message for the person: kind is info, refused or error."""
         self.message = (text, kind)
+
+    def _warn(self, document: files.Document) -> None:
+        """Tell what is odd about a file that was read: a newer format, say."""
+        if told := [str(p) for p in document.problems if p.severity == "warning"]:
+            more = f"; and {len(told) - 3} more, see `nodegraph check`" if len(told) > 3 else ""
+            self.tell("; ".join(told[:3]) + more, "refused")
 
     # Edits --------------------------------------------------------------------------------------
 
@@ -216,6 +229,10 @@ class Session(Editing):
         fix = problem.get("fix")
         if not fix:
             self.tell("there is no fix for this problem; its text says what to do", "refused")
+            return False
+        if self.analysis is not None and self.analysis.revision != self.edition:
+            self.tell("this problem is of the graph before the last change; wait for it to be "
+                      "looked at again", "refused")  # fmt: skip
             return False
         where = (fix["group"],) if fix.get("group") else ()
         return self.do(fixes.label(fix), lambda g, s: fixes.apply(g, fix, s), where=where)
@@ -369,7 +386,7 @@ class Session(Editing):
 
     def save(self, path: str | Path | None = None) -> bool:
         """Write the file; False and a message when it can't be. Comments in it survive."""
-        target = Path(path).absolute() if path is not None else self.file
+        target = resolved(path) if path is not None else self.file
         if target is None:
             self.tell("this graph has no file yet; choose one to save it in", "refused")
             return False
@@ -387,13 +404,19 @@ class Session(Editing):
         return True
 
     def reload(self) -> bool:
-        """The graph as the file has it now, as a step that can be undone."""
+        """The graph as the file has it now, as a step that can be undone.
+
+        When it cannot be read, the graph stays, and is not saved any more.
+        """
         if self.file is None:
             return False
         try:
             document = files.read(self.file, self.library)
         except GraphError as wrong:
-            self.tell(str(wrong), "error")
+            gone = f"{self.file.name} is gone; save the graph to write it again"
+            self.tell(gone if self.disk_deleted() else str(wrong), "error")
+            self.history.mark_unsaved()
+            self.revision += 1
             return False
         before = self.root
         self.history.push("Reload", document.graph)
@@ -402,10 +425,11 @@ class Session(Editing):
         self.edition += self.root is not before
         self._show(before)
         self._select(self.selection)
+        self._warn(document)
         return True
 
     def disk_changed(self) -> bool:
-        """Whether another program has written (or removed) the file since it was read or saved.
+        """Whether another program has written (or deleted) the file since it was read or saved.
 
         One look at its time and size; its text is read when these have changed.
         """
@@ -417,11 +441,20 @@ class Session(Editing):
             return False
         return True
 
+    def disk_deleted(self) -> bool:
+        """Whether what `disk_changed` tells is that the file is gone."""
+        return self._stamp is not None and _stamp(self.file) is None
+
     def keep_mine(self) -> None:
         """Take the file as it is on disk for known: the next save overwrites it."""
         self._stamp = _stamp(self.file)
         self.history.mark_unsaved()
         self.revision += 1
+
+
+def resolved(path: str | Path) -> Path:
+    """The only name of a file: without links and `..`, also where nothing is there yet."""
+    return Path(os.path.realpath(path))
 
 
 def _stamp(file: Path | None) -> tuple[int, int, int] | None:

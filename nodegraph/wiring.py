@@ -12,6 +12,7 @@ from . import edits, layout
 from .edits import EditError
 from .graph import Graph, Ref, Reference, refs
 from .layout import FRAME, OUT
+from .names import fresh
 from .node import Nodes
 from .scope import Scope
 
@@ -168,18 +169,23 @@ def reset(graph: Graph, name: str, key: str, scope: Scope) -> Graph:
 def expose(graph: Graph, name: str, key: str, scope: Scope, called: str) -> Graph:
     """A node's setting as the parameter `called` of the graph or group, with the value it has.
 
-    A parameter of that name that is there already is used as it is.
+    A parameter of that name that is there already is used if it has the same value (or the setting
+    none yet); else the new one is called `called_2` or so. No value changes.
     """
     setting = (scope.settings(graph, name) or {}).get(key)
     if setting is None:
         raise EditError(f"{name} has no parameter {key!r} to expose")
-    if setting.type is Nodes and called not in graph.params:
-        raise EditError(f"{name}.{key} names nodes of this graph; it cannot be set from outside")
     value = graph.entry(name).params.get(key, setting.default)
     if value == Reference(called):
         return graph
     if isinstance(value, Reference):
         value = graph.params.get(value.name)
+    if called in graph.params and value is not MISSING:
+        there = graph.params[called]
+        if (type(there), there) != (type(value), value):
+            called = fresh(called, graph.params)
+    if setting.type is Nodes and called not in graph.params:
+        raise EditError(f"{name}.{key} names nodes of this graph; it cannot be set from outside")
     if called not in graph.params:
         value = None if value is MISSING else value
         if value is None and not (graph.inputs or graph.outputs):

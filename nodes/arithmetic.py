@@ -53,7 +53,7 @@ class Add(_Broadcast):
     Two inputs of the same shape, or that broadcast: axes from the right are equal or 1.
     """
 
-    aliases = ("plus", "sum", "residual", "skip connection", "сложение")
+    aliases = ("+", "plus", "sum", "residual", "skip connection", "сложение", "добавить", "плюс")
     a = Input("...")
     b = Input("...")
     y = Output("...")
@@ -68,7 +68,7 @@ class Sub(_Broadcast):
     Two inputs of the same shape, or that broadcast: axes from the right are equal or 1.
     """
 
-    aliases = ("minus", "difference", "вычитание")
+    aliases = ("-", "−", "minus", "subtract", "difference", "вычитание", "минус")
     a = Input("...")
     b = Input("...")
     y = Output("...")
@@ -83,7 +83,9 @@ class Mul(_Broadcast):
     Two inputs of the same shape, or that broadcast: axes from the right are equal or 1.
     """
 
-    aliases = ("times", "product", "mask", "gate", "умножение")
+    aliases = (
+        "*", "×", "·", "times", "multiply", "product", "mask", "gate", "умножение", "умножить",
+    )  # fmt: skip
     a = Input("...")
     b = Input("...")
     y = Output("...")
@@ -98,7 +100,7 @@ class Div(_Broadcast):
     Two inputs of the same shape, or that broadcast: axes from the right are equal or 1.
     """
 
-    aliases = ("quotient", "ratio", "деление")
+    aliases = ("/", "÷", "divide", "quotient", "ratio", "деление", "разделить")
     a = Input("...")
     b = Input("...")
     y = Output("...")
@@ -144,7 +146,7 @@ class Power(Node):
     """
 
     category = ARITHMETIC
-    aliases = ("exponent", "степень")
+    aliases = ("^", "**", "exponent", "степень")
     x = Input("...")
     y = Output("...")
     p: float = Param(2.0, min=-100.0, max=100.0)
@@ -160,7 +162,7 @@ class Abs(Node):
     """
 
     category = ARITHMETIC
-    aliases = ("absolute value", "modulus", "модуль")
+    aliases = ("|x|", "absolute value", "modulus", "модуль")
     x = Input("...")
     y = Output("...")
 
@@ -175,7 +177,7 @@ class Sqrt(Node):
     """
 
     category = ARITHMETIC
-    aliases = ("square root", "корень")
+    aliases = ("√", "square root", "корень")
     x = Input("...")
     y = Output("...")
     eps: float = Param(1e-8, min=0.0, max=1.0)
@@ -191,7 +193,7 @@ class Square(Node):
     """
 
     category = ARITHMETIC
-    aliases = ("squared", "квадрат")
+    aliases = ("²", "squared", "квадрат")
     x = Input("...")
     y = Output("...")
 
@@ -258,7 +260,7 @@ class MatMul(Node):
     """
 
     category = ARITHMETIC
-    aliases = ("matrix product", "dot product", "умножение матриц")
+    aliases = ("@", "matrix product", "dot product", "умножение матриц")
     a = Input("... I K")
     b = Input("... K J")
     y = Output("... I J")
@@ -308,7 +310,7 @@ class Sum(_Over):
     the shape of one example (`batch`).
     """
 
-    aliases = ("total", "reduce", "сумма")
+    aliases = ("Σ", "∑", "total", "reduce", "сумма")
 
 
 class Mean(_Over):

@@ -329,6 +329,31 @@ def test_the_inputs_of_a_group_take_what_they_feed():
         edits.connect(graph, Ref("data", "image"), Ref("ends", "labels"), SCOPE)
 
 
+def test_the_ends_of_what_is_grouped_become_outputs():
+    chain = edits.remove(small(), ["loss", "step"], SCOPE).with_(train=())
+    ends = {
+        ("one", "act", "two"): {"two": Ref("two")},
+        ("one", "act", "two", "hits"): {"two": Ref("two")},  # a metric only looks on
+        ("data",): {"image": Ref("data", "image")},  # its label is not an end of anything
+    }
+    for names, outputs in ends.items():
+        graph = edits.group(chain, names, SCOPE, "Net")
+        assert graph.groups["Net"].outputs == outputs and not [*SCOPE.faults(graph)]
+        assert edits.ungroup(graph, "net", SCOPE) == chain
+    alone = edits.group(edits.add(Graph(), "Digits", SCOPE), ["digits"], SCOPE)
+    assert [*alone.groups["Group"].outputs] == ["image", "label"]
+    linked = edits.add(alone, "ReLU", SCOPE, name="act")
+    assert edits.connect(linked, Ref("group", "image"), Ref("act", "x"), SCOPE)
+
+
+def test_what_is_computed_with_or_only_seen_is_no_end():
+    graph = edits.add(small(), "Dense", SCOPE, name="more")
+    graph = edits.connect(graph, Ref("two"), Ref("more", "x"), SCOPE).with_(train=())
+    everything = edits.group(graph, [*graph.nodes], SCOPE, "All")
+    assert everything.groups["All"].outputs == {"more": Ref("more")}
+    assert edits.group(graph, ["hits"], SCOPE, "Look").groups["Look"].outputs == {}
+
+
 @pytest.mark.parametrize(
     ("names", "why"),
     [
@@ -386,6 +411,20 @@ def test_an_edit_within_a_group_keeps_the_graph_around_it_whole():
         edits.within(graph, ["Net"], lambda body, s: edits.set_input(body, "x", None), SCOPE)
     with pytest.raises(EditError, match="a group contains itself: Net → Net"):
         edits.within(graph, ["Net"], lambda body, s: edits.add(body, "Net", s), SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda g: edits.set_graph_param(g, "a b", 1, SCOPE), "parameter"),
+        (lambda g: edits.set_preset(g, "a b", {"width": 2}, SCOPE), "preset"),
+        (lambda g: edits.add(g, "Dense", SCOPE, name="a b"), "node"),
+        (lambda g: edits.group(g, ["act"], SCOPE, "a b"), "group"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_it_would_name(edit, what):
+    with pytest.raises(EditError, match=f"'a b' cannot name a {what}: use letters"):
+        edit(small())
 
 
 @pytest.mark.parametrize("kind", [*standard()])

@@ -426,9 +426,9 @@ def test_inside_a_group_a_link_on_empty_canvas_can_become_a_port() -> None:
         found = find(name, SCOPE, hand.graph, request[3], without=hand.session.path)
         assert found[0].name == name
         assert hand.g.add(found[0], *request[1:])
-    assert Ref("free") in hand.graph.outputs.values()
+    assert [*hand.graph.outputs.values()].count(Ref("free")) == 2  # one it had, as an end
     assert hand.graph.links[Ref("free", "x")].node in hand.graph.inputs
-    assert len([b for b in hand.g.scene.boxes.values() if b.face.kind != "node"]) == 4
+    assert len([b for b in hand.g.scene.boxes.values() if b.face.kind != "node"]) == 5
 
 
 def test_inside_a_group_its_ports_are_linked_like_nodes() -> None:
@@ -486,6 +486,34 @@ def test_hovering_says_what_is_there_and_lights_the_calls_of_a_module() -> None:
     hand.g.move(*hand.title("act"))
     assert hand.g.overlay.tooltip == "bad; mend it"
     assert hand.g.scene.boxes["act"].face.severity == "error"
+
+
+FAULTY = """
+nodegraph: 1
+params: {kind: Bad}
+groups:
+  Bad: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: ReLU, in: {x: x}}}}
+  Good: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: ReLU, in: {x: x}}}}
+  Around: {inputs: {x: N D}, outputs: {y: c}, nodes: {c: {type: Bad, in: {x: x}}}}
+nodes:
+  noise: {type: Noise, shape: [10], batch: 4}
+  first: {type: Bad, in: {x: noise}}
+  again: {shares: first, in: {x: noise}}
+  chosen: {type: $kind, in: {x: noise}}
+  deep: {type: Around, in: {x: noise}}
+  fine: {type: Good, in: {x: noise}}
+"""
+
+
+def test_every_instance_of_a_group_at_fault_is_marked() -> None:
+    hand = Hand(FAULTY)
+    problem = {"severity": "error", "where": ["groups", "Bad", "nodes", "c"], "text": "bad"}
+    hand.session.analysis = Analysis(1, {}, [problem])
+    boxes = hand.g.scene.boxes
+    assert {n for n in boxes if boxes[n].face.severity} == {"first", "again", "chosen", "deep"}
+    assert boxes["again"].face.problem == "in Bad: bad"
+    assert hand.session.enter("deep") and hand.g.scene.boxes["c"].face.severity == "error"
+    assert hand.session.enter("c") and hand.g.scene.boxes["c"].face.problem == "bad"
 
 
 def test_keys_edit() -> None:

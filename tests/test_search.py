@@ -10,7 +10,7 @@ from nodegraph import files
 from nodegraph.graph import Graph
 from nodegraph.gui.boxes import Pin
 from nodegraph.gui.scene import build
-from nodegraph.gui.search import find, fits
+from nodegraph.gui.search import INPUT, OUTPUT, SLIP, find, fits
 from nodegraph.library import standard
 from nodegraph.node import ACCEPTS
 from nodegraph.scope import Scope
@@ -46,6 +46,62 @@ def test_every_type_is_found_by_each_alias(name: str) -> None:
 )  # fmt: skip
 def test_beginnings_initials_and_the_lectures_words_find_a_type(words: str, name: str) -> None:
     assert first(words) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("cnov", "Conv2d"), ("softmaks", "Softmax"), ("lienar", "Linear"), ("dropuot", "Dropout"),
+        ("convv", "Conv2d"), ("batchnrm", "BatchNorm1d"), ("acccuracy", "Accuracy"),
+        ("Adim", "Adam"), ("свертак", "Conv2d"),
+    ],
+)  # fmt: skip
+def test_one_slip_of_the_hand_is_forgiven(words: str, name: str) -> None:
+    assert first(words) == name
+
+
+@pytest.mark.parametrize("words", ["cmov2b", "ocnvvo", "xnoc", "sfotmaqs", "+-*/", "lin r"])
+def test_two_slips_are_not(words: str) -> None:
+    assert not {"Conv2d", "Softmax", "Add"} & {f.name for f in find(words, SCOPE, Graph())}
+
+
+def test_a_word_as_it_is_spelt_is_no_slip() -> None:
+    """Where a name begins with what was typed, names that are one letter off do not follow."""
+    names = [f.name for f in find("conv", SCOPE, Graph())]
+    assert names[0] == "Conv2d" and "Concat" not in names
+    assert "Concat" in [f.name for f in find("conk", SCOPE, Graph())]
+    assert [f for f in find("cnv", SCOPE, Graph()) if f.score >= SLIP] == []  # too short to tell
+    found = find("grye", SCOPE, Graph())
+    assert [f.score for f in found] == sorted(f.score for f in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("+", "Add"), ("-", "Sub"), ("−", "Sub"), ("*", "Mul"), ("×", "Mul"), ("/", "Div"),
+        ("@", "MatMul"), ("^", "Power"), ("добавить", "Add"), ("умножить", "Mul"),
+        ("multiply", "Mul"), ("subtract", "Sub"),
+    ],
+)  # fmt: skip
+def test_signs_and_verbs_find_arithmetic(words: str, name: str) -> None:
+    assert first(words) == name
+
+
+@pytest.mark.parametrize("word", ["optimiser", "normalisation", "colour", "centre crop", "grey"])
+def test_spellings_of_both_shores_find_the_same(word: str) -> None:
+    american = word.replace("is", "iz").replace("our", "or").replace("tre", "ter")
+    american = american.replace("grey", "gray")
+    assert american != word
+    found = [find(w, SCOPE, Graph()) for w in (word, american)]
+    assert found[0] == found[1] != []
+
+
+def test_a_category_finds_what_is_in_it() -> None:
+    for words in ("optimizer", "Optimiser"):
+        found = [f.name for f in find(words, SCOPE, Graph())]
+        family = {n for n in LIBRARY if LIBRARY[n].category == "optimisers"}
+        assert set(found[: len(family)]) == family
+    assert first("Sum") == "Sum" and first("relu") == "ReLU"
 
 
 def test_an_exact_name_comes_before_a_beginning_before_the_middle() -> None:
@@ -99,3 +155,23 @@ def test_only_what_gives_an_input_is_offered_with_the_port() -> None:
 def test_groups_that_take_a_pin_are_offered_too() -> None:
     found = fits(SCOPE, DANN, pin("source", "out", "image"))
     assert found["Features"] == "image"
+
+
+def test_what_is_put_on_a_link_fits_both_ends_and_is_no_port() -> None:
+    inner, body = SCOPE.inside(DANN), DANN.groups["Features"]
+    scene = build(body, inner)
+    name, to = next((to.node, to) for to in body.links if body.links[to].node in body.nodes)
+    source = scene.boxes[body.links[to].node].pin("out", body.links[to].port or "y")
+    end = scene.boxes[name].pin("in", to.port)
+    assert source and end
+    free = [f.name for f in find("", inner, body, source, without=["Features"])]
+    assert OUTPUT in free
+    on = [f.name for f in find("", inner, body, source, without=["Features"], into=end)]
+    assert "ReLU" in on and OUTPUT not in on and INPUT not in on
+    labels = pin("source", "out", "label"), pin("digit_loss", "in", "labels")
+    assert find_names("", *labels) == []  # nothing makes labels of labels
+    assert "OneHot" in find_names("", labels[0])
+
+
+def find_names(words: str, source: Pin, into: Pin | None = None) -> list[str]:
+    return [f.name for f in find(words, SCOPE, DANN, source, into=into)]

@@ -40,6 +40,15 @@ layout:
 """
 
 
+FCS = """nodegraph: 1
+nodes:
+  noise: {type: Noise, shape: [4]}
+  fc: {type: Linear, features: 3, in: {x: noise}}
+  fc2: {type: Linear, features: 7, in: {x: fc}}
+  fc3: {type: Linear, features: 3, in: {x: fc2}}
+"""
+
+
 def small() -> Session:
     return Session(files.parse(TEXT).graph)
 
@@ -217,6 +226,20 @@ def test_a_parameter_of_a_group_is_exposed():
     assert errors(session.root) == []
     assert session.set_param("source", "batch", "$batch")
     assert not session.set_param("source", "batch", "$nothing")
+
+
+def test_exposing_changes_no_value():
+    session = Session(files.parse(FCS).graph)
+    for name in ("fc", "fc2", "fc3"):
+        assert session.expose_param(name, "features")
+    assert session.root.params == {"features": 3, "features_2": 7}
+    given = {n: e.params["features"] for n, e in session.root.nodes.items() if n != "noise"}
+    shared = Reference("features")
+    assert given == {"fc": shared, "fc2": Reference("features_2"), "fc3": shared}
+    assert session.expose_param("fc2", "bias", "features")  # true is not 3
+    assert session.root.params["features_3"] is True
+    assert session.add("Linear") and session.expose_param("linear", "features")  # it has none yet
+    assert session.root.nodes["linear"].params == {"features": shared}
 
 
 # Groups ------------------------------------------------------------------------------------------
@@ -413,6 +436,80 @@ def test_a_change_on_disk_is_noticed_and_can_be_taken_over(tmp_path: Path):
     assert session.changed and not session.disk_changed() and session.save()
 
 
+def test_a_file_of_a_newer_format_is_opened_with_a_word(tmp_path: Path):
+    file = tmp_path / "newer.yaml"
+    file.write_text(TEXT.replace("nodegraph: 1", "nodegraph: 2"))
+    for copy in (False, True):
+        session = Session.open(file, copy=copy)
+        assert session.message and session.message[1] == "refused"
+        assert "newer" in session.message[0], session.message
+    file.write_text(TEXT)
+    session = Session.open(file)
+    assert session.message is None
+    file.write_text(TEXT.replace("nodegraph: 1", "nodegraph: 2"))
+    assert session.reload() and "newer" in session.message[0]
+
+
+def test_a_file_is_one_file_however_it_is_named(tmp_path: Path):
+    file, link = tmp_path / "small.yaml", tmp_path / "link.yaml"
+    file.write_text(TEXT)
+    link.symlink_to(file.name)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "way").symlink_to("folder")
+    names = [file, link, tmp_path / "folder" / ".." / "small.yaml", tmp_path / "way/../link.yaml"]
+    assert [Session.open(name).file for name in names] == [file.resolve()] * 4
+    assert Session.recover(TEXT, link).file == file.resolve()
+    assert Session.open(link, copy=True).file is None
+
+
+def test_a_save_through_a_link_writes_what_it_leads_to(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    file, link = tmp_path / "folder" / "small.yaml", tmp_path / "link.yaml"
+    file.write_text(TEXT)
+    link.symlink_to(file)
+    session = Session.open(link)
+    assert session.set_meta("title", "Large") and session.save()
+    assert link.is_symlink() and file.read_text() == TEXT.replace("Small", "Large")
+    assert session.set_meta("title", "Larger") and session.save(link) and not session.changed
+    assert link.is_symlink() and session.file == file.resolve()
+    assert file.read_text() == TEXT.replace("Small", "Larger")
+    assert {p.name for p in tmp_path.rglob("*")} == {"folder", "small.yaml", "link.yaml"}
+    other = small()  # a link to what is not there yet
+    (tmp_path / "new.yaml").symlink_to(tmp_path / "folder" / "made.yaml")
+    assert other.save(tmp_path / "new.yaml") and other.file == (file.parent / "made.yaml").resolve()
+    assert (tmp_path / "new.yaml").is_symlink() and not other.disk_changed()
+    file.unlink()
+    assert session.disk_deleted() and session.save() and link.read_text() == file.read_text()
+
+
+def test_a_graph_whose_file_is_deleted_is_not_lost(tmp_path: Path):
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    session = Session.open(file)
+    assert not session.disk_deleted() and not session.changed
+    file.unlink()
+    assert session.changed and session.disk_changed() and session.disk_deleted()
+    assert not session.reload() and session.message == (
+        "small.yaml is gone; save the graph to write it again", "error"
+    )  # fmt: skip
+    assert session.changed and session.root.nodes
+    assert session.save() and file.read_text() == TEXT
+    assert not session.changed and not session.disk_changed() and not session.disk_deleted()
+
+
+def test_a_file_that_was_deleted_and_came_back_is_not_deleted(tmp_path: Path):
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    session = Session.open(file)
+    file.unlink()
+    assert session.disk_deleted()
+    file.write_text(TEXT)  # as some programs save
+    assert not session.disk_deleted() and not session.disk_changed() and not session.changed
+    file.write_text("nodegraph: [")  # no graph: nothing of the one here may be lost
+    assert session.disk_changed() and not session.disk_deleted()
+    assert not session.reload() and "is gone" not in session.message[0] and session.changed
+
+
 # The analysis, time and memory -------------------------------------------------------------------
 
 
@@ -422,11 +519,18 @@ def test_a_fix_of_the_analysis_is_one_step():
     session.delete(reconnect=True)
     assert session.graph.links[Ref("fc", "x")] == Ref("digits", "image")
     fix = {"do": "insert", "type": "Flatten", "on": "fc.x"}
-    message = {"id": session.revision, "problems": [{"fix": fix}], "key": "", "do": "analysis"}
+    message = {"id": session.edition, "problems": [{"fix": fix}], "key": "", "do": "analysis"}
     session.analysis = Analysis.from_message(message)
     assert session.fix(session.analysis.problems[0])
     assert errors(session.root) == []
     assert session.history.labels[-1] == "Insert Flatten on fc.x"
+    fixed = session.root
+    assert not session.fix(session.analysis.problems[0]) and session.root is fixed
+    assert "before the last change" in session.message[0] and session.message[1] == "refused"
+    assert session.undo()  # to an equal graph, which may have been analysed: it is asked again
+    session.analysis = Analysis.from_message({**message, "id": session.edition})
+    assert session.fix(session.analysis.problems[0]) and session.root == fixed
+    session.analysis = Analysis.from_message({**message, "id": session.edition})
     assert not session.fix({"fix": {"do": "set", "node": "no", "param": "x", "value": 1}})
     assert not session.fix({}) and session.message[1] == "refused"
 

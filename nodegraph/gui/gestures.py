@@ -19,7 +19,7 @@ from ..graph import Graph, Ref
 from ..layout import OUT
 from ..names import fresh, taken
 from ..node import Optimiser
-from ..scope import Scope
+from ..scope import Scope, type_name
 from ..session import Analysis, Session
 from . import hits
 from .boxes import HEAD, NARROW, ROW, Measure, Pin, measure
@@ -27,7 +27,7 @@ from .drags import GRID, Cursor, Cut, Drag, Move, Reroute, Resize, Select
 from .linking import Linking, linked
 from .overlay import Overlay, tooltip
 from .scene import Problems, Scene, Shapes, build
-from .search import INPUT, OUTPUT, Found
+from .search import INPUT, OUTPUT, Found, uses
 from .view import View
 
 NONE: frozenset[str] = frozenset()
@@ -367,6 +367,9 @@ def _analysed(session: Session) -> tuple[Problems, Shapes]:
     }
     problems: dict[str, tuple[str, str]] = {}
     graph, here = session.graph, session.path[-1] if session.path else ""
+    groups = session.root.groups
+    kinds = {n: type_name(graph, n) for n in graph.nodes}
+    held = {kind: uses(groups, kind) for kind in groups.keys() & kinds.values()}
     for problem in analysis.problems:
         where = tuple(problem.get("where") or ())
         text = "; ".join(filter(None, (str(problem["text"]), str(problem.get("cure") or ""))))
@@ -375,8 +378,8 @@ def _analysed(session: Session) -> tuple[Problems, Shapes]:
         if inside == here:
             where = where[2:] if inside else where
             names = [where[1]] if len(where) > 1 and where[0] == "nodes" else []
-        elif inside:  # the boxes that hold the group at fault
-            names = [n for n, e in graph.nodes.items() if e.type == inside]
+        elif inside in groups:  # the boxes that hold the group at fault, near or deep in them
+            names = [n for n, kind in kinds.items() if kind in groups and inside in held[kind]]
             text = f"in {inside}: {text}"
         for name in names:
             worst = problems.get(name, ("", ""))[0]

@@ -1,13 +1,15 @@
 """Find a node type by a few letters of its name, its aliases, or its help; or what fits a pin.
 
-Better first: the whole name or alias, then its beginning, then the beginning of a word in it, then
-letters in their order, then words of the help. Case, spaces and ё do not matter.
+Better first: the whole name, alias or category, then its beginning, then the beginning of a word in
+it, then letters in their order, then words of the help. Where no word begins with what was typed,
+last come those that do but for one slip of the hand. Case, spaces, ё, and American or British
+spelling do not matter.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +20,10 @@ from ..scope import Scope, type_name
 from .boxes import Pin
 
 OUTPUT, INPUT = "Group output", "Group input"  # what else a pin can be linked to in a group
-EXACT, PREFIX, WORD, LETTERS, HELP = 0, 100, 200, 300, 400
+EXACT, PREFIX, WORD, LETTERS, HELP, SLIP, NOT = 0, 100, 200, 300, 400, 500, 1e9
+FAMILY = 60  # the category itself: behind a name or alias, before what only begins so
+SLIPPED = 4  # letters that a word must have to be taken for one with a slip
+SPELLINGS = (("ё", "е"), ("iz", "is"), ("olou", "olo"), ("centre", "center"), ("grey", "gray"))
 
 
 @dataclass(frozen=True)
@@ -35,27 +40,40 @@ class Found:
 
 
 def find(
-    words: str, scope: Scope, graph: Graph, pin: Pin | None = None, without: Collection[str] = ()
-) -> list[Found]:
+    words: str, scope: Scope, graph: Graph, pin: Pin | None = None, without: Collection[str] = (),
+    into: Pin | None = None,
+) -> list[Found]:  # fmt: skip
     """The types that fit the words (all when there are none) and the pin, best first.
 
     `without` are the groups that are entered: they cannot contain themselves, and a pin in them can
-    be linked to a new port of the group.
+    be linked to a new port of the group. `into` is the other end of a link that is to run through
+    what is found: it fits that too, and a port of the group does not.
     """
     ports = fits(scope, graph, pin) if pin else None
+    if into:
+        other = fits(scope, graph, into)
+        ports = {n: p for n, p in (other if ports is None else ports).items() if n in other}
     wanted, found = _plain(words), []
     for name, category, help_, aliases, group in _known(scope, graph, without):
         if ports is not None and name not in ports:
             continue
         best = min(((_score(wanted, n) + 50 * (i > 0), i) for i, n in enumerate((name, *aliases))))
         score, index = best
+        if wanted and score > FAMILY and wanted in (_plain(category), _plain(category)[:-1]):
+            score, index = FAMILY, 0
         if score >= HELP:
-            score, index = (HELP, 0) if _in_help(words, help_, category) else (1e9, 0)
-        if score < 1e9:
+            score, index = HELP if _in_help(words, help_, category) else NOT, 0
+        if score == NOT:
+            slips = [_slip(wanted, n) for n in (name, *aliases, category)]
+            score = min(slips)
+            index = slips.index(score) % (len(aliases) + 1)
+        if score < NOT:
             alias = aliases[index - 1] if index and wanted else ""
             port = ports[name] if ports else ""
             found.append(Found(name, category, help_, port, alias, score, group))
-    if pin and without:
+    if any(f.score < LETTERS for f in found):  # it is no slip where it is a word as it stands
+        found = [f for f in found if f.score < SLIP]
+    if pin and without and not into:
         name = OUTPUT if pin.side == "out" else INPUT
         if (score := _score(wanted, name)) < HELP:
             found.append(Found(name, "groups", "A new port of this group.", score=score))
@@ -107,14 +125,14 @@ def _known(
     """Name, category, help and aliases of each type, and whether it is a group."""
     groups = {**scope.groups, **graph.groups}
     for name, body in groups.items():
-        if not _uses(groups, name) & set(without):
+        if not uses(groups, name) & set(without):
             yield name, "groups", body.meta.get("about", "A group of this file."), (), True
     for name, declared in scope.library.types.items():
         if name not in groups:
             yield name, declared.category, first_line(declared), declared.aliases, False
 
 
-def _uses(groups: dict[str, Graph], name: str) -> set[str]:
+def uses(groups: Mapping[str, Graph], name: str) -> set[str]:
     """A group and all groups in it."""
     found, todo = {name}, [name]
     while todo:
@@ -125,9 +143,18 @@ def _uses(groups: dict[str, Graph], name: str) -> set[str]:
     return found
 
 
+def _spelt(text: str) -> str:
+    """In small letters, and in one of two spellings."""
+    text = text.casefold()
+    for one, other in SPELLINGS:
+        text = text.replace(one, other)
+    return text
+
+
 @lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
-    return re.sub(r"[\s_\-.]+", "", text.casefold().replace("ё", "е"))
+    text = _spelt(text).strip()
+    return re.sub(r"[\s_\-.]+", "", text) or text  # a sign may be all there is
 
 
 @lru_cache(maxsize=4096)
@@ -164,6 +191,27 @@ def _score(wanted: str, name: str) -> float:
     return LETTERS + min(gaps + first + len(plain) / 100, 49) if gaps <= len(wanted) * 3 else HELP
 
 
+def _slip(wanted: str, name: str) -> float:
+    """How badly a name fits where one letter was swapped, mistaken, added or left out."""
+    wanted, plain = wanted.replace("ks", "x"), _plain(name).replace("ks", "x")
+    if len(wanted) < SLIPPED or not any(_slipped(wanted, plain[s:]) for s in {0, *_starts(name)}):
+        return NOT
+    return SLIP + abs(len(plain) - len(wanted))
+
+
+def _slipped(wanted: str, plain: str) -> bool:
+    """Whether some beginning of `plain` is `wanted` but for one slip."""
+    same = next((i for i, (a, b) in enumerate(zip(wanted, plain)) if a != b), -1)
+    at = min(len(wanted), len(plain)) if same < 0 else same
+    swapped = wanted[at : at + 2] == plain[at : at + 2][::-1]
+    return (
+        plain[at + 1 :].startswith(wanted[at + 1 :])  # mistaken
+        or plain[at:].startswith(wanted[at + 1 :])  # added
+        or plain[at + 1 :].startswith(wanted[at:])  # left out
+        or (swapped and plain[at + 2 :].startswith(wanted[at + 2 :]))
+    )
+
+
 def _left(plain: str, wanted: str) -> float:
     """How many letters of a name are not asked for, so far as it matters."""
     return min(len(plain) - len(wanted), 39)
@@ -187,6 +235,5 @@ def _initials(wanted: str, plain: str, starts: tuple[int, ...]) -> float | None:
 
 
 def _in_help(words: str, help_: str, category: str) -> bool:
-    page = (help_ + " " + category).casefold().replace("ё", "е")
-    asked = words.casefold().replace("ё", "е").split()
+    page, asked = _spelt(help_ + " " + category), _spelt(words).split()
     return bool(asked) and all(w in page for w in asked if len(w) > 1) and len("".join(asked)) > 2

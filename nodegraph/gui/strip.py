@@ -15,6 +15,7 @@ import dearpygui.dearpygui as dpg
 from .. import programme
 from ..graph import GraphError, Ref, Stage, refs, substitute
 from ..node import Loss, Metric, Optimiser
+from ..reach import moved
 from ..session import Session
 from .fields import Fields
 from .palette import Palette
@@ -132,7 +133,7 @@ class Strip:
                 f"once##{name}{position}", partial(self.run_once, session, update),
                 "Run this update alone, once: training pauses after it",
             )  # fmt: skip
-            minimised, moved = effect(session, update)
+            minimised, moves, words = effect(session, update)
             dpg.add_text("minimises", color=p.dim)
             for loss in minimised:
                 item = dpg.add_button(
@@ -142,7 +143,7 @@ class Strip:
             if not minimised:
                 dpg.add_text("nothing", color=p.warning)
             dpg.add_text("moves", color=p.dim)
-            dpg.add_text(", ".join(moved) or "nothing", color=p.text if moved else p.warning)
+            dpg.add_text(words, color=p.text if moves else p.warning)
             self.button(
                 f"×##{name}{position}", lambda: session.remove_update(name, position),
                 f"Without this update in {name}",
@@ -221,13 +222,16 @@ def select(session: Session, name: Any) -> None:
     session.select(name)
 
 
-def effect(session: Session, update: Any) -> tuple[list[str], list[str]]:
-    """What an update minimises, and whose weights it moves."""
+def effect(session: Session, update: Any) -> tuple[list[str], list[str], str]:
+    """What an update minimises, whose weights it moves, and that in words, with the frozen."""
     root = session.root
     try:
         name = str(substitute(update, root.params))
-        over = substitute(root.entry(name).params.get("over", ()), root.params) or ()
-    except (GraphError, KeyError):
-        return [], []
+    except GraphError:
+        return [], [], "nothing"
     losses = root.links.get(Ref(name, "loss"), ())
-    return list(map(str, refs(losses))), list(map(str, over))
+    moves, frozen = moved(root, session.scope, name)
+    words = ", ".join(moves) or "nothing"
+    if frozen:
+        words += f"; {', '.join(frozen)} {'is' if len(frozen) == 1 else 'are'} frozen"
+    return list(map(str, refs(losses))), moves, words
