@@ -19,7 +19,7 @@ from nodegraph.gui.live import Live
 from nodegraph.gui.probing import notes_on
 
 GRAPHS = files.graphs_folder()
-START = 90.0  # seconds that the worker may take to begin, on a busy machine
+START = 240.0  # seconds that the worker may take to begin, on a busy machine
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def screen(opened: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield opened
     for tab in opened.window.documents.tabs:
         tab.live.stop()
-        assert opened.wait(lambda t=tab: not t.live.alive and t.live.state != "stopping", 30)
+        assert opened.wait(lambda t=tab: not t.live.alive and t.live.state != "stopping", 90)
     assert not opened.window.faults, opened.window.faults
 
 
@@ -54,7 +54,7 @@ def small_dann(screen: Screen) -> Live:
     return live_of(screen)
 
 
-def state(screen: Screen, wanted: str, seconds: float = 20) -> None:
+def state(screen: Screen, wanted: str, seconds: float = 90) -> None:
     live = live_of(screen)
     assert screen.wait(lambda: live.state == wanted, seconds), (live.state, live.said(), live.told)
 
@@ -80,11 +80,11 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     assert screen.wait(lambda: "mixing" in live.pictures and live.step > 5, 60)
     first = live.pictures["mixing"]
     texture = window.canvas.pictures["mixing"].texture
-    assert screen.wait(lambda: live.pictures["mixing"].step > first.step, 30)
+    assert screen.wait(lambda: live.pictures["mixing"].step > first.step, 90)
     screen.turn(3)
     assert live.pictures["mixing"].rows != first.rows  # other pixels
     assert window.canvas.pictures["mixing"].texture != texture
-    assert screen.wait(lambda: len(live.curves["digit_loss"].steps) > 5, 20)
+    assert screen.wait(lambda: len(live.curves["digit_loss"].steps) > 5, 60)
     assert all(map(math.isfinite, live.curves["digit_loss"].values))
     (line,) = [v for (run, name), v in window.dock.curves.lines.items() if name == "digit_loss"]
     assert len(dpg.get_value(line)[0]) > 3
@@ -95,7 +95,7 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     screen.click(screen.middle(window.inspector.panels["Node"].widgets["gamma"], inspector=True))
     screen.rewrite("5")
     assert len(screen.session.history.labels) == steps + 1
-    assert screen.wait(lambda: live.marks, 20), live.told
+    assert screen.wait(lambda: live.marks, 60), live.told
     assert "gamma" in live.marks[-1][1] and "5" in live.marks[-1][1]
     assert live.state == "running"
     # Pause, one step.
@@ -104,26 +104,26 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     state(screen, "paused")
     before = live.step
     screen.key("f10")
-    assert screen.wait(lambda: live.step == before + 1 and live.state == "paused", 20)
+    assert screen.wait(lambda: live.step == before + 1 and live.state == "paused", 60)
     # A structural edit waits until it is applied; the other layers keep their weights.
     screen.session.insert_on_link("Tanh", *one_link(screen, "digit_loss", "logits"))
     screen.turn(4)
-    assert screen.wait(lambda: live.waiting, 10)
+    assert screen.wait(lambda: live.waiting, 40)
     screen.click(screen.middle(screen.item("Apply")))
-    assert screen.wait(lambda: any("layers kept" in t for *_, t in live.told), 30), live.told
+    assert screen.wait(lambda: any("layers kept" in t for *_, t in live.told), 90), live.told
     assert "7 of 7 layers kept" in " ".join(t for *_, t in live.told)
     screen.key("f10")
-    assert screen.wait(lambda: live.step == before + 2, 20)
+    assert screen.wait(lambda: live.step == before + 2, 60)
     # Undo brings the old graph and its checkpoint back.
     screen.key("z", "ctrl")
     assert "tanh" not in screen.session.graph.nodes
-    assert screen.wait(lambda: live.step == before + 1, 30), live.told
+    assert screen.wait(lambda: live.step == before + 1, 90), live.told
     # Look back, and branch.
     screen.key("f10")
-    assert screen.wait(lambda: live.step == before + 2, 20)
+    assert screen.wait(lambda: live.step == before + 2, 60)
     old = live.folder
     x, y = dpg.get_item_rect_min("transport:time")
-    screen.click((x + 12, y + 10))
+    screen.click((x + 8, y + 10))  # at the very beginning
     screen.turn(4)
     assert window.transport.looking is not None
     screen.click(screen.middle(screen.item("Branch")))
@@ -131,10 +131,10 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     screen.key("down")
     screen.key("enter")
     state(screen, "paused", START)
-    assert screen.wait(lambda: live.folder not in (old, None), 20)
+    assert screen.wait(lambda: live.folder not in (old, None), 60)
     assert runs.about(live.folder)["branched_from"]["run"] == old.name
     screen.click(screen.middle(screen.item("Stop")))
-    state(screen, "stopped", 30)
+    state(screen, "stopped", 90)
 
 
 def one_link(screen: Screen, node: str, port: str) -> tuple:
@@ -159,7 +159,7 @@ def test_a_run_in_the_window_equals_one_in_the_terminal(screen: Screen, tmp_path
     state(screen, "running", START)
     screen.key("p")  # probes, and pictures, and pauses change nothing
     screen.key("f5")
-    screen.wait(lambda: live.state in ("paused", "finished"), 20)
+    screen.wait(lambda: live.state in ("paused", "finished"), 60)
     screen.key("f5")
     state(screen, "finished", 60)
     trainer = training.start(screen.session.root, run=tmp_path / "alone",
@@ -183,7 +183,7 @@ def test_a_killed_worker_is_told_and_its_run_goes_on(screen: Screen) -> None:
     live = small_dann(screen)
     screen.key("f5")
     state(screen, "running", START)
-    assert screen.wait(lambda: live.step > 3, 30)
+    assert screen.wait(lambda: live.step > 3, 90)
     os.kill(live.run.pid, signal.SIGKILL)
     state(screen, "died", 5)
     assert screen.wait(lambda: any("resumed" in text for *_, text in live.told), 5)
@@ -194,7 +194,7 @@ def test_a_killed_worker_is_told_and_its_run_goes_on(screen: Screen) -> None:
     screen.window.documents.open_run(folder)
     state(screen, "paused", START)
     assert live_of(screen) is not live
-    assert screen.wait(lambda: live_of(screen).folder == folder, 20)
+    assert screen.wait(lambda: live_of(screen).folder == folder, 60)
 
 
 def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
@@ -210,15 +210,15 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     screen.key("down")
     screen.key("enter")
     assert live.peeks == ["features"]
-    assert screen.wait(lambda: "features" in live.pictures, 30), live.told
+    assert screen.wait(lambda: "features" in live.pictures, 90), live.told
     screen.at(screen.empty(0.5, 0.95))
     screen.key("p")
-    assert screen.wait(lambda: live.probe, 30), live.told
+    assert screen.wait(lambda: live.probe, 90), live.told
     screen.turn(4)
     assert any("±" in words[0] for words in screen.window.canvas.probes.values())
     notes = notes_on(live.probe, screen.session)
     assert "∇ × −" in notes["reversed"][1].replace("-", "−") and "cos" in notes["features"][1]
-    assert screen.wait(lambda: live.frame("images", live.step) is not None, 20)
+    assert screen.wait(lambda: live.frame("images", live.step) is not None, 60)
     picture = live.frame("images", live.step)
     folder = live.folder
     screen.key("f5")
@@ -227,7 +227,7 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     screen.window.documents.open(picture)
     state(screen, "paused", START)
     branch = live_of(screen)
-    assert branch is not live and screen.wait(lambda: branch.folder not in (folder, None), 20)
+    assert branch is not live and screen.wait(lambda: branch.folder not in (folder, None), 60)
     assert runs.about(branch.folder)["branched_from"]["run"] == folder.name
 
 
@@ -238,11 +238,11 @@ def test_the_programme_runs_one_update_alone(screen: Screen) -> None:
     screen.key("f10")
     state(screen, "paused", START)
     live = live_of(screen)
-    assert screen.wait(lambda: live.step == 1, 30)
+    assert screen.wait(lambda: live.step == 1, 90)
     screen.key("1", "alt")
     screen.turn(4)
     screen.click(screen.middle(screen.item("once")))
-    assert screen.wait(lambda: any(e.update == "d_step" for e in runs.edits(live.folder)), 30)
+    assert screen.wait(lambda: any(e.update == "d_step" for e in runs.edits(live.folder)), 90)
     assert live.step == 1 and live.state == "paused"  # one update is no step
 
 
@@ -255,10 +255,10 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     state(screen, "finished", START)
     first = live.folder
     screen.session.set_graph_param("rate", 0.01)
-    assert screen.wait(lambda: live.marks and not live.waiting, 20)
+    assert screen.wait(lambda: live.marks and not live.waiting, 60)
     screen.turn(3)
     screen.click(screen.middle(screen.item("Stop")))
-    state(screen, "stopped", 30)
+    state(screen, "stopped", 90)
     live.options.seed = 5
     screen.click(screen.middle(screen.item("Train")))
     state(screen, "finished", START)
@@ -280,7 +280,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     assert f"{first.name},digit_loss,1," in text and f"{live.folder.name},digit_loss,1," in text
     screen.click(screen.middle(screen.item("PNG")))
     screen.rewrite("plot")
-    assert screen.wait((tmp_path / "plot.png").exists, 10)
+    assert screen.wait((tmp_path / "plot.png").exists, 40)
     screen.turn(3)
     wide, high, *_ = screen.dpg.load_image(str(tmp_path / "plot.png"))
     assert wide > 200 and high > 80
@@ -290,7 +290,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen.click(screen.middle(screen.item("open")))
     screen.turn(4)
     state(screen, "finished", START)
-    assert screen.wait(lambda: live_of(screen).folder == first, 20)
+    assert screen.wait(lambda: live_of(screen).folder == first, 60)
     screen.key("tab", "ctrl")
     screen.key("4", "alt")
     screen.turn(4)

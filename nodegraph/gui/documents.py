@@ -12,7 +12,7 @@ from .. import files, preferences, provenance, runs
 from ..graph import GraphError
 from ..journal import Journal
 from ..library import Library
-from ..session import Session
+from ..session import Session, resolved
 from .desktop import SystemClipboard
 from .gestures import Gestures
 from .live import Live
@@ -117,7 +117,7 @@ class Documents:
             self.open_picture(path)
             return
         for index, tab in enumerate(self.tabs):
-            if not copy and tab.session.file == path.absolute():
+            if not copy and tab.session.file == resolved(path):
                 self.show(index)
                 return
         try:
@@ -196,9 +196,8 @@ class Documents:
         def done(path: Path) -> None:
             """A name was chosen; another file, or another tab's, is not replaced unasked."""
             self.popups.close()
-            ours = session.file is not None and path.resolve() == session.file.resolve()
-            others = [t for t in self.tabs if t is not tab and t.session.file is not None]
-            if any(t.session.file == path.resolve() for t in others):
+            ours = session.file == resolved(path)
+            if any(t.session.file == resolved(path) for t in self.tabs if t is not tab):
                 text = f"{path.name} is open in another tab; choose another name."
                 self.popups.question("Open elsewhere", text, [("Close", lambda: None)])
             elif path.exists() and not ours:
@@ -263,7 +262,7 @@ class Documents:
         session = self.tab.session
         if session.file is None or not session.disk_changed():
             return False
-        there = session.file.exists()
+        there = not session.disk_deleted()
         text = f"{session.file.name} was {'changed' if there else 'deleted'} by another program."
         keep = ("Keep mine", session.keep_mine)  # it counts as not saved
         if there:

@@ -160,10 +160,11 @@ class Menus:
     def insert(self, tab: Tab, x: float, y: float, link: Link) -> None:
         """Search for a type to put on a link."""
         session = tab.session
-        at, pin = tab.gestures.view.to_canvas(x, y), tab.gestures.scene.pin("out", link.source)
+        at, scene = tab.gestures.view.to_canvas(x, y), tab.gestures.scene
+        pin, into = scene.pin("out", link.source), scene.pin("in", link.to)
         self.popups.search(
             *self.at(x, y), session.graph, session.inner, pin,
-            lambda f: session.insert_on_link(f.name, link.to, link.source, at), session.path,
+            lambda f: session.insert_on_link(f.name, link.to, link.source, at), session.path, into,
         )  # fmt: skip
 
     # Values and names -----------------------------------------------------------------------------

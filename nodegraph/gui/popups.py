@@ -209,12 +209,12 @@ class Popups:
 
     def search(
         self, x: float, y: float, graph: Graph, scope: Scope, pin: Pin | None,
-        add: Callable[[search.Found], Any], inside: Sequence[str] = (),
+        add: Callable[[search.Found], Any], inside: Sequence[str] = (), into: Pin | None = None,
     ) -> None:  # fmt: skip
-        """Search for a node type, of those that fit a pin."""
+        """Search for a node type, of those that fit a pin, or between two."""
 
         def find(words: str) -> list[Choice]:
-            found = search.find(words, scope, graph, pin, inside)
+            found = search.find(words, scope, graph, pin, inside, into)
             return [
                 Choice(f.name, f"{f.category}{f' · {f.alias}' if f.alias else ''}", f.help,
                        partial(add, f))

@@ -25,7 +25,8 @@ Message = Mapping[str, Any]
 
 LOOK = 0.2  # seconds between two looks at the process
 PING = 1.0  # seconds between two pings
-HANGS = 3.0  # seconds without an answer after which it is killed
+HANGS = 3.0  # seconds without an answer after which it is killed, if it does nothing either
+BUSY = 30.0  # seconds that one which computes may take to answer: the machine may be overloaded
 START = 60.0  # seconds that the first answer may take, on a busy machine
 HOST = re.compile(r"([\w.%+][\w.%+-]*@)?[\w.:%\[\]][\w.:%\[\]-]*")
 
@@ -44,6 +45,16 @@ def remote_command(host: str, program: Sequence[str] = ("nodegraph", "worker")) 
     if not HOST.fullmatch(host):
         raise ValueError(f"{host!r} is no host; write it like user@example.org")
     return ["ssh", "-T", "-o", "BatchMode=yes", host, shlex.join(program)]
+
+
+def cpu_time(pid: int) -> int:
+    """How much of the processor's time a process has used, in ticks; 0 where that is not told."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])  # in user mode, and in the kernel
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 @dataclass
@@ -120,6 +131,7 @@ class Process:
     def _watch(self, child: subprocess.Popen[bytes], grace: float) -> str:
         born = pinged = time.monotonic()
         asked = 0.0  # when the ping was sent that is not answered
+        spent_before = 0  # of the processor's time, by then
         while True:
             with self.lock:
                 self.lock.wait_for(lambda: self.closing.is_set() or bool(self._ended), LOOK)
@@ -132,10 +144,13 @@ class Process:
                     asked = 0.0
                 if not asked and (now - pinged > PING or not heard):
                     asked = pinged = now
+                    spent_before = cpu_time(child.pid)
                     self._ping = Outgoing({"do": "ping", "id": next(self._numbers)})
                     self.lock.notify_all()
-            if now - (asked or now) > (self.patience if heard else START):
-                return "hangs"
+            silent = now - (asked or now)
+            if silent > (self.patience if heard else START):
+                if silent > max(BUSY, self.patience) or cpu_time(child.pid) <= spent_before:
+                    return "hangs"
         if self.closing.is_set():
             try:
                 child.wait(grace)
