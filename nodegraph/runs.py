@@ -134,7 +134,7 @@ class Log:
                     file.seek(0)
                 whole = self.offset == 0
                 raw = file.read()
-        except FileNotFoundError:
+        except OSError:
             whole = self.offset > 0
             self.restart()
             return [], whole
@@ -181,8 +181,13 @@ def about(run: Path) -> dict[str, Any]:
     """What a run says of itself. Raises GraphError when the folder is of no run."""
     try:
         found = json.loads((run / ABOUT).read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or not isinstance(found["options"], dict):
+        kinds = {"options": dict, "preset": str, "settings": dict}
+        if not isinstance(found, dict) or not all(
+            isinstance(found[key], kind) for key, kind in kinds.items()
+        ):
             raise ValueError(f"{ABOUT} is of something else")
+        if not isinstance(found["options"].get("seed", 0), int):
+            raise ValueError("its seed is no number")
         return found
     except (OSError, ValueError, KeyError) as error:
         raise GraphError(f"{run} is no folder of a run: {error}") from error
@@ -200,7 +205,15 @@ def edits(run: Path) -> list[Edit]:
         lines = (run / EDITS).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    return [Edit(**{**row, "what": tuple(row.get("what", ()))}) for row in _parsed(lines)]
+    except OSError as error:
+        raise GraphError(f"{run / EDITS}: {error.strerror}") from error
+    found = []
+    for row in _parsed(lines):
+        try:
+            found.append(Edit(**{**row, "what": tuple(row.get("what", ()))}))
+        except TypeError as error:
+            raise GraphError(f"{run / EDITS} holds what is no change: {error}") from error
+    return found
 
 
 def graph_text(run: Path, number: int) -> tuple[str, str, Mapping[str, Any]]:
@@ -219,8 +232,8 @@ def graph_text(run: Path, number: int) -> tuple[str, str, Mapping[str, Any]]:
     path = run / GRAPHS / f"{number:04d}.yaml" if number else run / GRAPH
     try:
         return (path.read_text(encoding="utf-8"), *chosen)
-    except OSError as error:
-        raise GraphError(f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise GraphError(f"{path} can't be read: {error}") from error
 
 
 def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]] = ()) -> Run:
@@ -237,7 +250,8 @@ def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]]
     new, whole = (log or Log(folder)).read()
     every = new if whole else [*rows, *new]
     places = [(c.index, c.step) for c in saved]
-    places += [(r["index"], r["step"]) for r in every[-1:] if "index" in r and "step" in r]
+    last = [(r.get("index"), r.get("step")) for r in every[-1:]]
+    places += [(i, s) for i, s in last if isinstance(i, int) and isinstance(s, int)]
     index, step = max(places, default=(0, 0))
     return Run(
         folder, str(found.get("title", "")), text, preset, settings,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,8 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     state(screen, "paused", START)
     assert screen.wait(lambda: live.folder not in (old, None), 60)
     assert runs.about(live.folder)["branched_from"]["run"] == old.name
+    state(screen, "paused", START)
+    screen.turn(3)
     screen.click(screen.middle(screen.item("Stop")))
     state(screen, "stopped", 90)
 
@@ -231,6 +234,50 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     assert runs.about(branch.folder)["branched_from"]["run"] == folder.name
 
 
+def test_two_presses_of_apply_are_one_and_a_branch_has_its_graph(screen: Screen) -> None:
+    live = small_dann(screen)
+    screen.key("f10")
+    state(screen, "paused", START)
+    assert screen.wait(lambda: live.step == 1, 60)
+    original = screen.session.root
+    screen.session.insert_on_link("Tanh", *one_link(screen, "digit_loss", "logits"))
+    assert screen.wait(lambda: live.waiting, 60)
+    screen.key("f6")
+    screen.key("f6")
+    screen.session.set_graph_param("rate", 0.002)  # a knob before the answer
+    assert screen.wait(lambda: len(live.marks) == 2 and not live.waiting, 60), live.marks
+    assert len(live.before) == 1 and "tanh" in live.marks[0][1] and "rate" in live.marks[1][1]
+    screen.key("f10")
+    assert screen.wait(lambda: live.step == 2, 60)
+    first = live.checkpoints()[0]
+    screen.window.transport.branch_at(first[1])
+    assert screen.wait(lambda: live.state == "paused" and live.step == first[0], START)
+    assert screen.session.root.with_(layout={}) == original.with_(layout={})
+    screen.turn(5)
+    assert not live.waiting and screen.wait(lambda: live.pictures, 60)  # also while it is paused
+
+
+def test_a_run_folder_that_is_broken_breaks_nothing(screen: Screen, tmp_path: Path) -> None:
+    live = small_dann(screen)
+    screen.key("f10")
+    state(screen, "paused", START)
+    assert screen.wait(lambda: live.folder, 60)
+    screen.key("f5", "shift")
+    state(screen, "stopped", 90)
+    for name, part, text in (
+        ("a", "edits.jsonl", '{"a": 1}\n'), ("b", "run.json", '{"options": {"seed": "x"}}'),
+        ("c", "graph.yaml", "\udcff"), ("d", "metrics.jsonl", '{"index": "x", "step": []}\n'),
+    ):  # fmt: skip
+        shutil.copytree(live.folder, tmp_path / "runs" / name)
+        raw = text.encode("utf-8", "surrogateescape")
+        (tmp_path / "runs" / name / part).write_bytes(raw)
+    screen.key("4", "alt")
+    screen.turn(6)
+    assert not screen.window.faults and len(screen.items("compare")) >= 2
+    screen.click(screen.middle(screen.item("Resume")))
+    state(screen, "running", START)
+
+
 def test_the_programme_runs_one_update_alone(screen: Screen) -> None:
     screen.load((GRAPHS / "dcgan.yaml").read_text())
     screen.session.set_graph_param("batch", 8)
@@ -291,7 +338,11 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen.turn(4)
     state(screen, "finished", START)
     assert screen.wait(lambda: live_of(screen).folder == first, 60)
-    screen.key("tab", "ctrl")
+    assert len(screen.items("delete")) == 0  # both are open in a tab
+    other = live_of(screen)
+    screen.key("w", "ctrl")
+    assert screen.wait(lambda: not other.alive and other.state != "stopping", 60)
+    screen.key("1", "alt")
     screen.key("4", "alt")
     screen.turn(4)
     shown = screen.items("compare")

@@ -58,6 +58,8 @@ def test_a_judge_that_has_won_is_told(rows: list[dict[str, float]], wanted: list
         ([2.0 / (1 + i) for i in range(60)], []),  # it falls
         ([2.0 + 0.1 * (-1) ** i for i in range(60)], []),  # it does not learn, but it stays
         ([2.0] * 10 + [0.001 + 0.0001 * i for i in range(50)], []),  # noise near 0
+        ([2.0] * 10 + [2e9] + [3.0] * 50, ["rate_too_high"]),  # a jump, and no way back
+        ([2.0] * 10 + [9.0] + [3.0] * 50, []),
     ],
 )
 def test_a_loss_that_rises_is_told(losses: list[float], wanted: list[str]) -> None:

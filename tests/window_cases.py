@@ -564,7 +564,7 @@ def test_a_hovered_update_shows_whom_its_gradient_reaches(screen: Screen) -> Non
     screen.turn(4)
     reached = screen.window.reached
     assert reached and reached[0] == "one" and reached[2].nodes["a"] == ("moves", "+")
-    assert reached[2].nodes["b"].how == "reach" and drawn() >= 4
+    assert reached[2].nodes["b"].how == "reach" and drawn() >= 3
     screen.at(screen.empty(0.5, 0.9))
     screen.turn(4)
     assert drawn() == 0

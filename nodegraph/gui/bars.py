@@ -43,7 +43,7 @@ class Bars:
         for index, tab in [*enumerate(documents.tabs)][first:]:
             front = index == documents.active
             mark = " •" if tab.session.changed else ""
-            mark += {"running": " ▶", "paused": " ‖", "died": " ✕"}.get(tab.live.state, "")
+            mark += {"running": " ▶", "paused": " ‖", "died": " (died)"}.get(tab.live.state, "")
             title = clipped(tab.session.title, most, SIZE * self.scale)
             with dpg.group(horizontal=True, horizontal_spacing=0):
                 show = dpg.add_button(

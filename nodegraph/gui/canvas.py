@@ -233,7 +233,7 @@ class Canvas:
             (x, y), (x + w, y + h), fill=p.canvas, color=NOTHING, rounding=4, parent=item
         )
         if shown is None:
-            words = "no picture yet: press play"
+            words = "pictures come while it trains"
             at = (x + (w - measure(words, SMALL)) / 2, y + h / 2 - 8)
             dpg.draw_text(at, words, size=SMALL, color=p.dim, parent=item)
             return 0

@@ -351,6 +351,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("step", "One step", ("f10",), "Train one step, then pause.", _asks("step"), "Train"),
     Command("stop", "Stop training", ("shift+f5",), "Save a checkpoint and end the run.",
             _asks("stop"), "Train"),
+    Command("resume", "Resume the run", (), "Go on with the run that was stopped, or that died, "
+            "from its last checkpoint.", _asks("resume"), "Train"),
     Command("apply", "Apply the changes", ("f6",), "Go on with the changed graph, and the weights "
             "of all that still matches.", _asks("apply"), "Train"),
     Command("checkpoint", "Save a checkpoint", ("ctrl+f5",), "Write a checkpoint of this moment.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from .palette import CURVES, Palette, faded, hexed
 
 MOST = 4000  # points of a line that are drawn
 SIDE = 250  # pixels of the list beside the plot
+SLOW = 1.0  # seconds between two drawings of a very long line
 
 
 def smoothed(values: Sequence[float], weight: float) -> list[float]:
@@ -69,6 +72,7 @@ class Curves:
         self.lines: dict[tuple[str, str], int | str] = {}
         self.values: dict[str, int | str] = {}  # the text beside each name
         self.drawn: tuple[Any, ...] = ()
+        self.known: dict[tuple[str, str], tuple[tuple[Any, ...], float]] = {}  # as lines are drawn
 
     def clear(self) -> None:
         """Draw everything anew the next time."""
@@ -82,20 +86,38 @@ class Curves:
         if drawn != self.drawn:
             self.drawn = drawn
             self.build(live, parent, high)
-        if not names:
+        if not names and not self.others:
             return
-        for (run, name), line in self.lines.items():
-            curve = (self.others[run] if run else live.curves).get(name)
-            if curve is not None:
-                values = smoothed(curve.values, self.weight)
-                if self.log:
-                    values = [v if v > 0 else math.nan for v in values]
-                dpg.configure_item(line, show=name not in self.hidden)
-                dpg.set_value(line, [*map(list, thinned(curve.steps, values))])
+        self.draw_lines(live)
         dpg.set_value("curves:marks", [[float(step) for step, _ in live.marks]])
         at = [float(looking)] if looking is not None else []
         dpg.set_value("curves:time", [at])
         self.hover()
+
+    def draw_lines(self, live: Live) -> None:
+        """Those that have grown, or are to be drawn otherwise; very long ones once a second."""
+        now = time.monotonic()
+        for key, line in self.lines.items():
+            run, name = key
+            curve = (self.others[run] if run else live.curves).get(name)
+            if curve is None:
+                continue
+            look = (self.weight, self.log, name in self.hidden)
+            known = (len(curve.steps), curve.steps[-1:], *look)
+            before, when = self.known.get(key, ((), 0.0))
+            if known == before or (known[2:] == before[2:] and len(curve.steps) > MOST
+                                   and now - when < SLOW):  # fmt: skip
+                continue
+            self.known[key] = (known, now)
+            values = smoothed(curve.values, self.weight)
+            if self.log:
+                values = [v if v > 0 else math.nan for v in values]
+            dpg.configure_item(line, show=name not in self.hidden)
+            dpg.set_value(line, [*map(list, thinned(curve.steps, values))])
+
+    def names(self, live: Live) -> list[str]:
+        """All names, of this run first."""
+        return [*dict.fromkeys([*live.curves, *(n for c in self.others.values() for n in c)])]
 
     def build(self, live: Live, parent: str, high: int) -> None:
         """The plot and the list, for the curves that there are."""
@@ -103,8 +125,9 @@ class Curves:
         dpg.delete_item(parent, children_only=True)
         self.lines.clear()
         self.values.clear()
+        self.known.clear()
         dpg.push_container_stack(parent)
-        if not live.curves:
+        if not live.curves and not self.others:
             dpg.add_text("Curves appear here while the graph trains: press Train.", color=p.dim)
             dpg.pop_container_stack()
             return
@@ -113,7 +136,8 @@ class Curves:
             with dpg.plot(
                 tag="curves:plot", width=-side, height=high, no_menus=True, no_mouse_pos=True,
                 no_title=True,
-            ):  # fmt: skip
+            ) as plot:  # fmt: skip
+                dpg.bind_item_theme(plot, plot_theme())
                 dpg.add_plot_axis(dpg.mvXAxis, label="step", auto_fit=True, tag="curves:x")
                 scale = dpg.mvPlotScale_Log10 if self.log else dpg.mvPlotScale_Linear
                 with dpg.plot_axis(dpg.mvYAxis, auto_fit=True, scale=scale, tag="curves:y"):
@@ -138,7 +162,7 @@ class Curves:
 
     def index(self, name: str, default: int) -> int:
         """The place of a name in the list: the same name has the same colour in all runs."""
-        names = list(self.live.curves) if self.live else []
+        names = self.names(self.live) if self.live else []
         return names.index(name) if name in names else default
 
     def tools(self) -> None:
@@ -158,7 +182,7 @@ class Curves:
 
     def list(self, live: Live) -> None:
         """A line for each curve: shown or not, its colour, its value."""
-        for index, name in enumerate(live.curves):
+        for index, name in enumerate(self.names(live)):
             with dpg.group(horizontal=True):
                 box = dpg.add_checkbox(
                     default_value=name not in self.hidden,
@@ -182,7 +206,7 @@ class Curves:
         for name, item in self.values.items():
             curve = live.curves.get(name)
             if curve and curve.steps:
-                index = max((i for i, s in enumerate(curve.steps) if s <= at), default=0)
+                index = max(bisect_right(curve.steps, at) - 1, 0)
                 where = f"  at {int(curve.steps[index])}" if hovered else ""
                 dpg.set_value(item, f"{curve.values[index]:.4g}{where}")
 
@@ -249,7 +273,7 @@ def save_area(path: Path, area: tuple[int, int, int, int]) -> None:
     dpg.output_frame_buffer(callback=take)
 
 
-_themes: dict[tuple[Any, ...], int | str] = {}
+_themes: dict[Any, int | str] = {}
 
 
 def line_theme(colour: tuple[int, int, int, int], thick: float, points: bool = False) -> int | str:
@@ -268,6 +292,17 @@ def line_theme(colour: tuple[int, int, int, int], thick: float, points: bool = F
                 dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
         _themes[key] = made
     return _themes[key]
+
+
+def plot_theme() -> int | str:
+    """Room around lines, and around the plot for its labels."""
+    if "plot" not in _themes:
+        plots = {"category": dpg.mvThemeCat_Plots}
+        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, 10, 8, **plots)
+            dpg.add_theme_style(dpg.mvPlotStyleVar_FitPadding, 0.02, 0.08, **plots)
+        _themes["plot"] = made
+    return _themes["plot"]
 
 
 def check_theme(colour: tuple[int, int, int, int]) -> int | str:

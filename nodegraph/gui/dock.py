@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Dock:
         self.tabs = Tabs("dock", TABS, self.turned)
         self.palette, self.scale = palette, 1.0
         self.seen: tuple[Any, ...] = ()
+        self.busy: tuple[Any, ...] = ()  # the folders of the runs that are open
 
     @property
     def parts(self) -> tuple[Any, ...]:
@@ -90,10 +92,13 @@ class Dock:
         """Draw the tab in front, where what it shows has changed. `high` is the dock's height;
         `stale`: the session is another than when it was drawn."""
         live, name = tab.live, self.front
-        seen = (name, live.revision, id(live), looking, high)
+        seen = (name, live.revision, id(live), looking, high, self.palette.name, self.scale)
+        if name == "Curves" and live.curves and self.seen[:1] == (name,):
+            self.curves.hover()
         if seen == self.seen and not stale:
             return
-        first = not self.seen or self.seen[0] != name or self.seen[2] != id(live)
+        was = self.seen
+        first = not was or was[0] != name or was[2] != id(live) or was[5:] != seen[5:]
         self.seen = seen
         inner = max(high - int((BAR + 22) * self.scale), 60)
         parent = f"dock:{name}"
@@ -103,9 +108,11 @@ class Dock:
         elif name == "Curves":
             self.curves.show(live, parent, looking, inner)
         elif name == "Pictures":
-            self.viewer.show(live, shown, parent, inner)
+            self.viewer.show(live, shown, parent, inner, looking)
         elif name == "Runs":
-            if first:
+            busy = tuple((t.live.folder, t.live.alive) for t in self.documents.tabs)
+            if first or busy != self.busy:
+                self.busy = busy
                 self.runs.show(live, parent)
         else:
             self.messages(live, parent)
@@ -130,13 +137,22 @@ class Dock:
     def choose(self, title: str, suffix: str, done: Callable[[Path], Any]) -> None:
         """Ask for a file to write."""
 
-        def chosen(path: Path) -> None:
-            self.popups.close()
+        def write(path: Path) -> None:
             try:
                 done(path)
             except OSError as wrong:
                 self.documents.tell(f"{path.name} was not written: {wrong.strerror}", "error")
             else:
-                self.documents.tell(f"wrote {path}")
+                self.documents.tell(f"writes {path}")
+
+        def chosen(path: Path) -> None:
+            self.popups.close()
+            if path.exists():
+                self.popups.question(
+                    "Replace", f"{path} is there already. Replace it?",
+                    [("Cancel", lambda: None), ("Replace it", partial(write, path))],
+                )  # fmt: skip
+            else:
+                write(path)
 
         self.popups.files(title, Path.cwd(), chosen, save=True, suffixes=(suffix,))

@@ -129,6 +129,11 @@ class Documents:
             self._opened(path)
         self.attach(session)
 
+    def training(self, folder: Path) -> bool:
+        """Whether a tab has a run that is alive in a folder."""
+        lives = (t.live for t in self.tabs)
+        return any(v.alive and v.folder and resolved(v.folder) == resolved(folder) for v in lives)
+
     def open_run(self, folder: Path, checkpoint: str = "", branch: bool = False) -> None:
         """The graph of a run in a tab, and the run at a checkpoint, paused; or a branch of it."""
         try:
@@ -136,6 +141,8 @@ class Documents:
             edits = [e.graph for e in runs.edits(folder) if not e.update]
             number = graph if checkpoint else max(edits, default=0)
             text, preset, _ = runs.graph_text(folder, number)
+            if self.training(folder) and not branch:
+                raise GraphError(f"{folder.name} is open in a tab already, and trains there")
             session = Session(files.parse(text, str(folder)).graph, library=self.library)
         except GraphError as wrong:
             self.tell(str(wrong), "error")
@@ -155,7 +162,11 @@ class Documents:
         except (OSError, ValueError) as wrong:
             self.tell(str(wrong), "error")
             return
-        places = [*path.absolute().parents[1:3], Path("runs") / str(about.get("run", ""))]
+        if "run" not in about:
+            self.tell(f"{path.name} is a plot: it shows no state that could be opened", "error")
+            return
+        name = Path(str(about["run"])).name  # what it says is not to be trusted as a path
+        places = [*path.absolute().parents[1:3], Path("runs") / name]
         folder = next((p for p in places if (p / runs.ABOUT).is_file()), None)
         name = str(about.get("checkpoint", ""))
         if folder is None or not (folder / "checkpoints" / name).is_dir() or not name:

@@ -17,7 +17,7 @@ from .. import files, runs
 from ..changes import Change, changes
 from ..graph import Graph, GraphError, Stage, choose, substitute
 from ..node import View
-from ..scope import Scope, type_name
+from ..scope import Scope
 from ..session import Session
 from ..worker.run import Run
 
@@ -109,6 +109,7 @@ class Live:
         self.pictures: dict[str, Picture] = {}
         self.probe: Mapping[str, Any] = {}
         self.told: list[tuple[int, str, str]] = []  # step, kind, text: warnings and what was done
+        self.found: set[str] = set()  # what probes have told already
         self.marks: list[tuple[int, str]] = []  # step, and what was changed there
         self.trained: Graph | None = None  # the graph that the worker has
         self.before: list[tuple[Graph, str]] = []  # graphs that were changed, their checkpoints
@@ -180,6 +181,9 @@ class Live:
 
     def toggle(self) -> None:
         """Play, or pause."""
+        if self.state == "finished" and not self.waiting:
+            text = "the run is finished: stop it and train anew, or raise the steps of a stage"
+            self.session.tell(text)
         if self.state == "running":
             assert self.run is not None
             self.run.pause()
@@ -203,6 +207,11 @@ class Live:
         """Save, and end the run."""
         if self.run is not None:
             self.run.stop()
+
+    def go_on(self) -> None:
+        """Resume the run that was stopped, or that died, from its last checkpoint."""
+        if self.folder is not None and not self.alive:
+            self.resume(self.folder, paused=False)
 
     def start(self, paused: bool = False) -> bool:
         """Begin a new run of the graph as it stands; False and a message when it can't be."""
@@ -236,6 +245,7 @@ class Live:
         message = {"id": 1, "resume": str(folder.absolute()), "paused": paused}
         self.stop()
         self.forget()
+        self.folder = folder.absolute()
         self._begin(message | ({"checkpoint": checkpoint} if checkpoint else {}))
 
     def _begin(self, message: Any) -> None:
@@ -247,7 +257,11 @@ class Live:
         self.revision += 1
 
     def look(self) -> None:
-        """Tell the run what is looked at."""
+        """Tell the run what is looked at; pictures of what is not there any more go."""
+        root = self.session.root
+        self.peeks = [p for p in self.peeks if p.partition("/")[0].partition(".")[0] in root.nodes]
+        wanted = {*self.views(), *self.peeks}
+        self.pictures = {k: v for k, v in self.pictures.items() if k in wanted}
         if self.run is not None:
             self.run.look(self.views(), self.peeks, EVERY, self.probing)
 
@@ -275,15 +289,21 @@ class Live:
             self.run.restore(next(self._ids), checkpoint)
 
     def branch(self, checkpoint: str) -> Path | None:
-        """A new run that begins at a checkpoint of this one; it is resumed, paused."""
+        """A new run that begins at a checkpoint of this one, with the graph that it had; paused."""
         if self.folder is None:
             return None
+        number = runs.Checkpoint.parse(checkpoint).graph
         target = runs.folder_for(self.session.root, self.out.absolute())
         try:
+            text, preset, _ = runs.graph_text(self.folder, number)
+            graph = files.parse(text, "the run").graph
             runs.branch(self.folder, checkpoint, target)
         except GraphError as wrong:
             self.session.tell(str(wrong), "error")
             return None
+        if graph.with_(layout={}) != self.session.root.with_(layout={}):
+            self.session.do("Branch", lambda g, s: graph, where=())
+        self.options.preset = preset
         self.resume(target)
         return target
 
@@ -295,7 +315,7 @@ class Live:
         if not self.alive or self.trained is None or root is self._compared:
             return
         now = time.monotonic()
-        if now - self._knob_at < KNOB:
+        if now - self._knob_at < KNOB or self._sent:
             return
         self._compared = root
         if self.before and root is self.before[-1][0]:  # an undo: the history holds that value
@@ -320,8 +340,10 @@ class Live:
             found = changes(choose(self.trained, preset), choose(root, preset))
         except GraphError as wrong:
             return [Change(str(wrong))]
-        shown = {type_of_change(c.text, root, self.session.scope) for c in found}
-        if found and shown == {"view"}:  # views are no part of training: nothing to ask
+        # Views are no part of training: there is nothing to ask.
+        scope = self.session.scope
+        was, now = (choose(without_views(g, scope), preset) for g in (self.trained, root))
+        if found and not changes(was, now):
             return [Change(c.text, structural=False) for c in found]
         return found
 
@@ -332,9 +354,11 @@ class Live:
 
     def apply(self) -> None:
         """Go on with the graph as it stands, with the weights of all that still matches."""
-        if self.run is None or not self.waiting:
+        root = self.session.root
+        on_its_way = any(sent is root for sent, _ in self._sent.values())
+        if self.run is None or not self.waiting or on_its_way:
             return
-        id, root = next(self._ids) + 1, self.session.root
+        id = next(self._ids) + 1
         structural = any(change.structural for change in self.waiting)
         self._sent[id] = (root, structural)
         self.run.apply(id, lambda: files.dumps(root), self.options.preset)
@@ -402,7 +426,10 @@ class Live:
             elif header["kind"] == "probe":
                 self.probe = header["about"]
                 for found in self.probe.get("findings", ()):
-                    self._tell(step, "warning", f"{found['node']}: {found['text']}")
+                    key = f"{found['kind']} {found['node']}"
+                    if key not in self.found:  # its numbers change from second to second
+                        self.found.add(key)
+                        self._tell(step, "warning", found["text"])
             else:
                 self._tell(step, "warning", f"{name}: {header['about'].get('text', '')}")
 
@@ -414,7 +441,7 @@ class Live:
 
     def _tell(self, step: int, kind: str, text: str) -> None:
         if not any(t == text for _, _, t in self.told[-40:]):
-            self.told.append((step, kind, text))
+            self.told = [*self.told[-500:], (step, kind, text)]
 
     def _hear_saved(self, message: Mapping[str, Any]) -> None:
         self.saved = message["checkpoint"]
@@ -422,19 +449,21 @@ class Live:
     def _hear_applied(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
         root, structural = self._sent.pop(message["id"], (self.session.root, False))
-        if structural and self.trained is not None and self.saved:
+        if structural and self.trained not in (None, root) and self.saved:
+            assert self.trained is not None
             self.before.append((self.trained, self.saved))
-        self.trained = root
-        if root is self.session.root:
-            self.waiting = []
+        self.trained, self.waiting = root, []
+        self._compared = None  # what was changed meanwhile is looked at anew
         self.restage(root)
         if message["what"]:
             words = "; ".join(message["what"])
             self.marks.append((step, words))
-            kept = f" ({message['kept']} of {message['of']} layers kept)" if structural else ""
-            self._tell(step, "done", f"{words}{kept}")
+            new = [*message["lost"], *message["fresh"]]
+            kept = f"{message['kept']} of {message['of']} layers kept" if structural else ""
+            kept += f", anew: {', '.join(dict.fromkeys(new))}" if kept and new else ""
+            self._tell(step, "done", f"{words} ({kept})" if kept else words)
             if structural:
-                self.session.tell(f"applied: {message['kept']} of {message['of']} layers kept")
+                self.session.tell(f"applied: {kept}")
 
     def restage(self, graph: Graph) -> None:
         """The stages and their steps, as a graph has them."""
@@ -480,10 +509,20 @@ class Live:
             return None
         best: Path | None = None
         for path in sorted(folder.glob("*.png")):
-            index, _, done = path.stem.partition("-")
-            if done.isdecimal() and self.place(int(index), int(done)) <= step:
+            if 0 <= self.step_of(path) <= step:
                 best = path
         return best
+
+    def step_of(self, frame: Path) -> int:
+        """The step of the whole run that a stored picture is of; −1 for another file."""
+        index, _, done = frame.stem.partition("-")
+        known = index.isdecimal() and done.isdecimal()
+        return self.place(int(index), int(done)) if known else -1
+
+    def frame_step(self, view: str, step: int) -> int:
+        """The step of the stored picture that `frame` gives."""
+        found = self.frame(view, step)
+        return self.step_of(found) if found else step
 
 
 def view_names(graph: Graph, scope: Scope, before: str = "") -> Iterator[str]:
@@ -497,13 +536,14 @@ def view_names(graph: Graph, scope: Scope, before: str = "") -> Iterator[str]:
             yield before + name
 
 
-def type_of_change(text: str, graph: Graph, scope: Scope) -> str:
-    """ "view" when a change in words is about a view node, else ""."""
-    name = text.split(":")[0].split(" ")[0]
-    if name not in graph.nodes:
-        return ""
-    declared = scope.library.types.get(type_name(graph, name))
-    return "view" if declared is not None and issubclass(declared, View) else ""
+def without_views(graph: Graph, scope: Scope) -> Graph:
+    """A graph as training sees it: without its views, also in groups."""
+    inner = scope.inside(graph)
+    views = set(view_names(graph, scope))
+    kept = {n: e for n, e in graph.nodes.items() if n not in views}
+    links = {to: source for to, source in graph.links.items() if to.node in kept}
+    groups = {k: without_views(g, inner) for k, g in graph.groups.items()}
+    return graph.with_(nodes=kept, links=links, groups=groups)
 
 
 def _steps(stage: Stage, params: Mapping[str, Any]) -> int:

@@ -35,7 +35,8 @@ class RunsPanel:
         dpg.delete_item(parent, children_only=True)
         dpg.push_container_stack(parent)
         with dpg.group(horizontal=True):
-            dpg.add_text(f"{len(found)} runs in {live.out.absolute()}", color=p.dim)
+            count = f"{len(found)} run{'s' * (len(found) != 1)}"
+            dpg.add_text(f"{count} in {live.out.absolute()}", color=p.dim)
             dpg.add_button(label="Read again", small=True, callback=lambda: self.show(live, parent))
         with dpg.table(header_row=True, policy=dpg.mvTable_SizingStretchProp, resizable=True):
             for label in ("run", "graph", "preset", "seed", "steps", "best"):
@@ -43,12 +44,12 @@ class RunsPanel:
             dpg.add_table_column(width_fixed=True, init_width_or_weight=260 * self.scale)
             for run in found:
                 with dpg.table_row():
-                    here = live.folder is not None and live.folder.name == run.name
+                    here = self.documents.training(run.folder)
                     dpg.add_text(run.name, color=p.accent if here else p.text)
                     dpg.add_text(run.title)
                     dpg.add_text(run.preset or "—")
                     dpg.add_text(str(run.seed))
-                    dpg.add_text(f"{run.step:,}")
+                    dpg.add_text(done(run))
                     best = (f"{k} {v.best:.4g}" for k, v in [*run.metrics.items()][:3])
                     dpg.add_text(", ".join(best) or "—")
                     self.buttons(live, run, here, parent)
@@ -114,3 +115,13 @@ class RunsPanel:
             "Delete a run", f"Delete {run.name} with its checkpoints and pictures for good?",
             [("Delete", gone), ("Keep", lambda: None)],
         )  # fmt: skip
+
+
+def done(run: runs.Run) -> str:
+    """How far a run came: the steps of its last stage, and which stage that is, if not the first;
+    a checkpoint at the beginning of a stage ends the one before."""
+    before = [c for c in run.checkpoints if (c.index, c.step) < (run.index, run.step)]
+    if run.step == 0 and run.index:
+        last = max((c.step for c in before if c.index == run.index - 1), default=0)
+        return f"all of stage {run.index}" if not last else f"> {last:,}, ended"
+    return f"{run.step:,}" if not run.index else f"{run.step:,} of stage {run.index + 1}"

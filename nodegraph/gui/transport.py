@@ -59,10 +59,12 @@ class Transport:
         with dpg.group(horizontal=True):
             running = live.state == "running"
             going = live.alive and live.state != "starting"
-            play = self.button("Pause" if running else "Play" if going else "Train", "play",
-                               "Train, or pause (F5)")  # fmt: skip
+            word = "Pause" if running else "Play" if going else "Train"
+            play = self.button(word, "play", "Train a new run, or pause and play it (F5)")
             dpg.bind_item_theme(play, self.look("accent"))
             self.button("Step", "step", "One step of training, then pause (F10)")
+            if live.folder is not None and live.state in ("stopped", "died"):
+                self.button("Resume", "resume", "Go on with this run from its last checkpoint")
             if going:
                 self.button("Stop", "stop", "Save a checkpoint and end the run (Shift+F5)")
             if waiting:

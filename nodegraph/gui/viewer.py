@@ -28,15 +28,19 @@ class Viewer:
         self.images: dict[str, int | str] = {}
         self.captions: dict[str, int | str] = {}
         self.drawn: tuple[Any, ...] = ()
+        self.looking: int | None = None
 
     def clear(self) -> None:
         """Draw everything anew the next time."""
         self.drawn = ()
 
-    def show(self, live: Live, shown: dict[str, Shown], parent: str, high: int) -> None:
-        """Bring the pictures up to a run."""
+    def show(
+        self, live: Live, shown: dict[str, Shown], parent: str, high: int, looking: int | None
+    ) -> None:
+        """Bring the pictures up to a run, or to the step that is looked back to."""
+        self.looking = looking
         sizes = tuple((name, s.width, s.height) for name, s in shown.items())
-        drawn = (id(live), sizes, self.palette.name, self.scale, high)
+        drawn = (id(live), sizes, self.palette.name, self.scale, high, looking is None)
         if drawn != self.drawn:
             self.drawn = drawn
             self.build(live, shown, parent, high - int(CAPTION * self.scale))
@@ -44,7 +48,8 @@ class Viewer:
             dpg.configure_item(self.images[name], texture_tag=picture.texture)
             found = live.pictures.get(name)
             if found is not None:
-                dpg.set_value(self.captions[name], f"{name} · {found.view}")
+                step = found.step if looking is None else live.frame_step(name, looking)
+                dpg.set_value(self.captions[name], f"{name} · {found.view} · step {step:,}")
 
     def build(self, live: Live, shown: dict[str, Shown], parent: str, high: int) -> None:
         """All pictures in a row, as high as there is room."""
@@ -52,7 +57,9 @@ class Viewer:
         self.images.clear()
         self.captions.clear()
         dpg.push_container_stack(parent)
-        if not shown:
+        if not shown and self.looking is not None:
+            dpg.add_text("No picture was kept up to this step.", color=self.palette.dim)
+        elif not shown:
             dpg.add_text(
                 "Pictures of views appear here while the graph trains. Add one from the palette "
                 "(ImageGrid, Scatter, …), or right-click an output and peek at it.",
@@ -77,7 +84,7 @@ class Viewer:
 
     def save(self, live: Live, name: str) -> None:
         """Copy the stored picture, which says which run and step it is of."""
-        path = live.frame(name, live.step)
+        path = live.frame(name, live.step if self.looking is None else self.looking)
         if path is None:
             live.session.tell("this picture is not stored yet", "refused")
             live.session.revision += 1

@@ -52,7 +52,7 @@ IDLE = 0.25  # seconds that the window may sleep when nothing moves
 
 # What the commands of training do to a run.
 TRAINING: dict[str, Callable[[Live], Any]] = {
-    "play": Live.toggle, "stop": Live.stop, "apply": Live.apply,
+    "play": Live.toggle, "stop": Live.stop, "apply": Live.apply, "resume": Live.go_on,
     "step": lambda live: live.do("step"), "checkpoint": lambda live: live.do("save"),
     "probes": lambda live: live.set_probing(not live.probing),
 }  # fmt: skip
@@ -271,7 +271,7 @@ class Window:
         if tab is not None:
             if not any(self.input.down.values()):  # else a field that opens gets no keys
                 self.guarded(partial(self.requests, tab))
-            self.draw(tab)
+            self.guarded(partial(self.draw, tab))
         elif self.seen != ("gallery",):
             self.gallery.show("gallery", dpg.get_viewport_client_width())
             self.bars.show()
@@ -285,10 +285,11 @@ class Window:
         try:
             work()
         except Exception as wrong:
-            traceback.print_exc()
-            self.faults.append(wrong)
             text = f"this went wrong, and was not done: {type(wrong).__name__}: {wrong}"
-            self.documents.tell(text, "error")
+            if not self.faults or repr(self.faults[-1]) != repr(wrong):  # not in every frame
+                traceback.print_exc()
+                self.documents.tell(text, "error")
+                self.faults.append(wrong)
 
     def behind(self) -> None:
         """What goes on also while nothing is drawn: the journal, the file on disk, answers."""
@@ -297,8 +298,7 @@ class Window:
             self.quiet = 0
         self.popups.stay_inside()
         for tab in self.documents.tabs:
-            if tab.live.poll() and tab is self.tab:
-                self.quiet = 0
+            self.guarded(partial(self.hear, tab))
         if self.tab is not None:
             if self.marks.due() and not self.tab.gestures.busy:
                 self.quiet = 0
@@ -342,6 +342,11 @@ class Window:
             gestures.move(x, y, event.mods)
         elif event.kind == "wheel" and inside and not popups.open:
             gestures.wheel(event.steps, x, y, event.mods)
+
+    def hear(self, tab: Tab) -> None:
+        """Take what the training of a tab has to say."""
+        if tab.live.poll() and tab is self.tab:
+            self.quiet = 0
 
     def resize_dock(self, event: Event) -> bool:
         """Drag the line over the controls of training; whether the event was for that."""
@@ -508,9 +513,11 @@ class Window:
         found = {}
         for name, picture in live.pictures.items():
             key = f"{tab.session.id} {name}"
-            path = live.frame(name, looking) if looking is not None else None
-            shown = self.textures.of_file(key, path) if path else None
-            found[name] = shown or self.textures.of_picture(key, picture)
+            if looking is None:
+                found[name] = self.textures.of_picture(key, picture)
+            elif (path := live.frame(name, looking)) is not None:  # else nothing is kept of then
+                if (shown := self.textures.of_file(key, path)) is not None:
+                    found[name] = shown
         self.textures.keep({f"{tab.session.id} {name}" for name in found})
         return found
 

@@ -27,6 +27,7 @@ WINDOW = 40  # rows of losses that are looked at
 AGAIN = 400  # rows after which the same may be said again
 WON = 0.1  # the loss of a judge that is hardly ever wrong
 RISE = 1.5  # how much a loss must rise over the window
+JUMP = 20.0  # times what it was at the beginning, a loss has left all bounds
 FIRST = 10  # rows that say how large a loss was at the beginning
 COLLAPSED = 0.02  # of the spread that samples had
 LOOKS = 3  # in a row that must see it
@@ -114,9 +115,17 @@ def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None
 def rate_too_high(
     update: str, loss: str, rows: Sequence[Mapping[str, float]], first: float
 ) -> Warned | None:
-    """A loss rises from quarter to quarter of the window, back to where it began."""
+    """A loss rises from quarter to quarter of the window, back to where it began; or it jumps far
+    above that."""
     size = len(rows) // 4
     means = [fmean(r[loss] for r in rows[i * size : (i + 1) * size]) for i in range(4)]
+    highest = max(r[loss] for r in rows)
+    if highest > JUMP * first > 0:
+        text = (
+            f"{loss} has jumped to {highest:.3g}, from {first:.3g} at the beginning: the steps of "
+            f"{update} are far too long; lower its learning rate, and go back to a checkpoint"
+        )
+        return Warned("rate_too_high", update, text)
     rises = all(a < b for a, b in zip(means, means[1:], strict=False))
     if rises and means[3] - means[0] > (RISE - 1) * abs(means[0]) and means[3] > first / 2:
         text = (

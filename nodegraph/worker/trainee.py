@@ -70,6 +70,7 @@ class Trainee:
         status."""
         for message in asked(first):
             self.take(message)
+        self.show_previews()
         while not (self.stopping or self.outbox.gone):
             for message in self.messages():
                 self.take(message)
