@@ -245,6 +245,13 @@ def test_a_long_step_is_no_hang(live: Waited) -> None:
     assert live.run.state == "finished"
 
 
+def test_a_worker_that_is_slow_to_end_is_no_hang(live: Waited) -> None:
+    live.train(settings={"at": 3, "how": "linger", "steps": 6})
+    live.until("finished", "died")
+    assert live.end() == 0
+    assert live.run.state == "stopped"
+
+
 @pytest.mark.parametrize(("how", "status"), [("exit", 7), ("segv", -11)])
 def test_a_node_that_ends_the_process_leaves_a_run_to_resume(
     how: str, status: int, tmp_path: Path, live: Waited

@@ -126,6 +126,18 @@ def test_an_analysis_tells_shapes_and_costs_at_any_depth():
     json.dumps(found)
 
 
+def test_a_view_with_an_input_that_is_not_linked_is_analysed():
+    text = """
+nodegraph: 1
+nodes:
+  noise: {type: Noise, shape: [2]}
+  cloud: {type: Scatter, in: {points: noise}}
+"""
+    told = analyse(text, "", standard(), {})
+    assert not [p for p in told["problems"] if p["severity"] == "error"]
+    assert "noise" in told["source"]
+
+
 def test_an_analysis_offers_fixes_that_work():
     from nodegraph import files, fixes
     from nodegraph.scope import Scope

@@ -17,6 +17,7 @@ from .process import HANGS, START, Message, Outgoing, Process, local_command, re
 State = Literal["off", "starting", "running", "paused", "finished", "stopping", "stopped", "died"]
 
 SAVES = 60.0  # seconds that it may take to write its checkpoint once it is told to end
+LEAVES = 20.0  # seconds without an answer after that: an interpreter that ends gives none
 KNOBS = ("apply", "look", "speed")  # of several that were not sent only the last counts
 NEWEST = ("status", "previews")  # and of these that were not polled
 LIVE = ("starting", "running", "paused", "finished")
@@ -122,9 +123,12 @@ class Run:
 
     def stop(self) -> None:
         """Write a checkpoint and end."""
-        if self.alive:
-            self._send({"do": "stop"})
-            self.state = "stopping"
+        with self._lock:  # else a status that is being taken could take its place
+            if self.alive:
+                self._send({"do": "stop"})
+                self.state = "stopping"
+                if self._process is not None:
+                    self._process.patience = max(self._process.patience, LEAVES)
 
     def poll(self) -> list[Message]:
         """What has come since the last call. Payloads are under "payloads". Beside the messages of
@@ -205,7 +209,8 @@ class Run:
             if do == "started":
                 self.folder = header["run"]
                 assert self._process is not None
-                self._process.patience = HANGS
+                if self.state != "stopping":
+                    self._process.patience = HANGS
             elif do == "status":
                 self.status = header
                 if self.state in LIVE and header["state"] in LIVE:

@@ -26,7 +26,7 @@ from ..fixes import fix_for
 from ..graph import GraphError, Ref
 from ..infer import Memo, infer
 from ..library import Library, standard
-from ..node import Optimiser
+from ..node import Optimiser, View
 from ..problem import Problem
 from ..scope import Scope
 from . import frames
@@ -185,7 +185,7 @@ def written(program: Program, body: Body, inside: str, source: dict[str, str]) -
         if call.owner == name and program.is_module(call):
             made = f"{call.body.type}()" if call.body else program.expression(*program.recipe(call))
             lines.append(f"self.{attribute(name)} = {made}")
-        if not isinstance(call.node, Optimiser):
+        if not isinstance(call.node, (Optimiser, View)):  # views are no part of the programme
             arguments, _ = program.arguments(call, variable)
             outputs = ", ".join(variable(Ref(name, p if len(call.outputs) > 1 else ""))
                                 for p in call.outputs)  # fmt: skip

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import resource
 import time
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 SMALL = 2000  # bytes that a file may have when the disk is full
+ROOM = 16 << 20  # bytes that a process with a limit may still take; then it asks for more
 
 
 class Breaks(nn.Module):
@@ -34,6 +38,13 @@ class Breaks(nn.Module):
                 os._exit(7)
             if self.how == "segv":
                 ctypes.string_at(0)
+            if self.how == "memory":  # from here on
+                used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+                hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+                resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, hard))
+                x = x + torch.zeros(ROOM).sum()  # four times as many bytes
+            if self.how == "linger":
+                atexit.register(time.sleep, 5)
             if self.how == "sleep":
                 time.sleep(8)
             if self.how == "print":
