@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +146,6 @@ class Dock:
 
         def chosen(path: Path) -> None:
             self.popups.close()
-            if path.exists():
-                self.popups.question(
-                    "Replace", f"{path} is there already. Replace it?",
-                    [("Cancel", lambda: None), ("Replace it", partial(write, path))],
-                )  # fmt: skip
-            else:
-                write(path)
+            self.popups.unless_there(path, write)
 
         self.popups.files(title, Path.cwd(), chosen, save=True, suffixes=(suffix,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,13 +210,10 @@ class Documents:
             if any(t.session.file == resolved(path) for t in self.tabs if t is not tab):
                 text = f"{path.name} is open in another tab; choose another name."
                 self.popups.question("Open elsewhere", text, [("Close", lambda: None)])
-            elif path.exists() and not ours:
-                self.popups.question(
-                    "Replace", f"{path} is there already. Replace it?",
-                    [("Cancel", lambda: None), ("Replace it", partial(write, path))],
-                )  # fmt: skip
-            else:
+            elif ours:
                 write(path)
+            else:
+                self.popups.unless_there(path, write)
 
         def overwrite() -> None:
             session.keep_mine()

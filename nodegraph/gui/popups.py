@@ -275,6 +275,16 @@ class Popups:
                 self.answers.append(item)
         self.redraw()
 
+    def unless_there(self, path: Path, write: Callable[[Path], Any]) -> None:
+        """Write a file; where one is there already, when the person says so."""
+        if not path.exists():
+            write(path)
+            return
+        self.question(
+            "Replace", f"{path} is there already. Replace it?",
+            [("Cancel", lambda: None), ("Replace it", partial(write, path))],
+        )  # fmt: skip
+
     def type(
         self, title: str, label: str, value: str, done: Callable[[str], Any], x: float = -1,
         y: float = -1,
