@@ -25,6 +25,11 @@ def small() -> dict[str, dict[str, object]]:
     }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that processes side by side end together."""
+    items.sort(key=lambda item: item.get_closest_marker("gui") is None)
+
+
 # The table of `make accept` -----------------------------------------------------------------------
 
 ROWS: dict[tuple[str, str, str, str], str] = {}

@@ -10,7 +10,8 @@ from test_window import run_cases
 
 LACKING = screen.missing()
 
-pytestmark = pytest.mark.gui
+# One process runs both: two windows drawn in software are more than two cores can bear.
+pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
 
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)

@@ -14,7 +14,8 @@ import screen
 ROOT = Path(__file__).parents[1]
 LACKING = screen.missing()
 
-pytestmark = pytest.mark.gui
+# One process runs both: two windows drawn in software are more than two cores can bear.
+pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
 
 
 def run_cases(name: str, folder: Path) -> int:
