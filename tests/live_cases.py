@@ -1,6 +1,6 @@
 """A run in the real window: play, watch, turn, change, go back, branch, stop. Real events alone.
 
-`test_live_window.py` runs this in a process of its own.
+`test_window.py` runs this in a process of its own.
 """
 
 from __future__ import annotations

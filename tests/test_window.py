@@ -14,8 +14,9 @@ import screen
 ROOT = Path(__file__).parents[1]
 LACKING = screen.missing()
 
-# One process runs both: two windows drawn in software are more than two cores can bear.
-pytestmark = [pytest.mark.gui, pytest.mark.xdist_group("gui")]
+# In one file, so that one process runs both: two windows drawn in software are more than two cores
+# can bear.
+pytestmark = pytest.mark.gui
 
 
 def run_cases(name: str, folder: Path) -> int:
@@ -42,6 +43,11 @@ def run_cases(name: str, folder: Path) -> int:
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
 def test_the_window_does_what_people_do_with_it(tmp_path: Path) -> None:
     assert run_cases("window_cases.py", tmp_path) > 70
+
+
+@pytest.mark.skipif(bool(LACKING), reason=LACKING)
+def test_people_train_in_the_window(tmp_path: Path) -> None:
+    assert run_cases("live_cases.py", tmp_path) >= 9
 
 
 def test_without_a_display_one_sentence_says_what_to_do() -> None:
