@@ -13,7 +13,7 @@ class Breaks(Node):
     y = Output("...")
     at: int = Param(5, min=0, doc="the call that breaks; 0: none")
     how: Literal[
-        "raise", "exit", "segv", "nan", "full", "memory", "sleep", "print", "linger"
+        "raise", "exit", "segv", "nan", "full", "memory", "sleep", "print", "linger", "view"
     ] = Param("raise")
 
     def recipe(self, at: Axes) -> Recipe:
