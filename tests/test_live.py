@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import random
 import signal
 import subprocess
@@ -92,6 +93,22 @@ def test_live_training_equals_that_of_the_command_line(
     rows = [r for m in live.all("metrics") for r in m["rows"]]
     watched = [r["step"] for r in rows if r["kind"] == "metric"]
     assert watched == sorted({*watched}) and watched[-1] == settings["steps"]
+
+
+def test_previews_come_less_often_where_they_would_hold_up_training() -> None:
+    from nodegraph.worker.trainee import SHARE, Inbox, Trainee
+
+    inbox: Inbox = queue.SimpleQueue()
+    trainee = Trainee(inbox, Outbox(io.BytesIO()))
+    trainee.wanted = {"views": ["x"], "peeks": [], "every": 1.0}
+    trainee.costs.append(9.0)  # the first ones load what draws
+    assert trainee.every() == 1.0
+    trainee.costs.append(SHARE / 10)
+    assert trainee.every() == 1.0
+    trainee.costs.extend([0.06, 0.06, 0.06])
+    assert trainee.every() == pytest.approx(0.06 / SHARE)
+    trainee.limit, trainee.step_at = 1.0, time.monotonic() + 60  # steps are waited for anyway
+    assert trainee.every() == 1.0
 
 
 def test_a_view_that_fails_is_told_once_and_holds_up_nothing(tmp_path: Path) -> None:
