@@ -1,5 +1,5 @@
 # `make run` and `make test` set up all they need first: a virtual environment in .venv.
-.PHONY: setup run edit train test accept bench bench-gui faults screenshots lint clean
+.PHONY: setup run edit train test accept bench bench-gui faults soak screenshots lint clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -28,6 +28,9 @@ bench-gui: setup
 
 faults: setup  # break live training in every way, many times
 	$(PYTHON) -m tests.fault_matrix $(ARGS)
+
+soak: setup  # 20,000 steps in the window: what grows?
+	$(PYTHON) -m tests.soak $(ARGS)
 
 screenshots: setup  # into graphs/pictures
 	$(PYTHON) -m tests.screenshots

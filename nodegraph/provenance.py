@@ -28,7 +28,8 @@ def png(width: int, height: int, rows: bytes, about: Mapping[str, Any]) -> bytes
     plain = b"".join(b"\0" + rows[y * stride : (y + 1) * stride] for y in range(height))
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits each of R, G, B
     text = KEYWORD + b"\0" + json.dumps(about).encode("ascii")
-    parts = ((b"IHDR", head), (b"tEXt", text), (b"IDAT", zlib.compress(plain, 6)), (b"IEND", b""))
+    # Half the time of level 6, for a tenth more bytes: it is paid while the run trains.
+    parts = ((b"IHDR", head), (b"tEXt", text), (b"IDAT", zlib.compress(plain, 1)), (b"IEND", b""))
     return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in parts)
 
 

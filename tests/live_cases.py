@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from screen import Screen
+from soak import grown, soak
 
 from nodegraph import files, runs
 from nodegraph.gui.live import Live
@@ -380,3 +381,9 @@ def test_views_say_what_they_wait_for_and_look_into_groups(screen: Screen) -> No
     screen.session.enter(group)
     screen.turn(4)
     assert view in screen.window.canvas.pictures
+
+
+def test_watching_a_run_leaves_no_items_behind(screen: Screen) -> None:
+    samples = soak(screen, 500, 60.0, 60)
+    assert len(samples) >= 6 and samples[-1].pictures > 10
+    assert set(grown(samples).values()) == {0}, samples

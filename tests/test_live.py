@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +93,48 @@ def test_live_training_equals_that_of_the_command_line(
     rows = [r for m in live.all("metrics") for r in m["rows"]]
     watched = [r["step"] for r in rows if r["kind"] == "metric"]
     assert watched == sorted({*watched}) and watched[-1] == settings["steps"]
+
+
+def test_previews_come_less_often_where_they_would_hold_up_training() -> None:
+    from nodegraph.worker.trainee import SHARE, Inbox, Trainee
+
+    inbox: Inbox = queue.SimpleQueue()
+    trainee = Trainee(inbox, Outbox(io.BytesIO()))
+    trainee.wanted = {"views": ["x"], "peeks": [], "every": 1.0}
+    trainee.costs.append(9.0)  # the first ones load what draws
+    assert trainee.every() == 1.0
+    trainee.costs.append(SHARE / 10)
+    assert trainee.every() == 1.0
+    trainee.costs.extend([0.06, 0.06, 0.06])
+    assert trainee.every() == pytest.approx(0.06 / SHARE)
+    trainee.limit, trainee.step_at = 1.0, time.monotonic() + 60  # steps are waited for anyway
+    assert trainee.every() == 1.0
+
+
+def test_a_view_that_fails_is_told_once_and_holds_up_nothing(tmp_path: Path) -> None:
+    from nodegraph import files
+    from nodegraph.gui.live import Live
+    from nodegraph.session import Session
+
+    odd = "  odd: {type: Breaks, how: view, in: {x: z}}\ntrain:"
+    graph = files.parse(PLAIN.replace("train:", odd)).graph
+    session = Session(graph.with_(params={**graph.params, "steps": 100_000}))
+    live = Live(session, tmp_path, lambda remote: Run(FAULTY))
+    live.options.device, live.peeks = "cpu", ["odd", "g"]
+    assert live.start()
+    assert live.run is not None
+    live.run.look([], live.peeks, 0.1)
+    shown, end = set(), time.monotonic() + 60
+    while len(shown) < 8:
+        assert time.monotonic() < end, (live.said(), live.told)
+        live.poll()
+        shown |= {picture.step for picture in live.pictures.values()}
+        time.sleep(0.01)
+    assert live.state == "running"
+    told = [text for _, _, text in live.told if "it broke" in text]
+    assert len(told) == 1 and told[0].startswith("odd: it broke at "), live.told
+    live.stop()
+    assert live.run.wait_closed(60)
 
 
 # Messages ----------------------------------------------------------------------------------------

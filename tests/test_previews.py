@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +243,43 @@ def test_a_view_that_fails_keeps_no_other_from_being_drawn(
     assert found["wrong"].header["about"]["text"] == "RuntimeError: it broke"
     assert found["images"].payload
     assert trainer.net.training
+
+
+def test_ticks_of_a_view_that_fails_leave_nothing_behind() -> None:
+    trainer = trainer_of(tiny())
+    trainer.net.scores.weight = torch.nn.Parameter(torch.zeros(10, 3))
+    previews = Previews(trainer)
+    previews.look(None)
+    counts = []
+    for tick in range(30):
+        assert any(p.header["kind"] == "error" for p in previews.compute())
+        if tick % 10 == 9:
+            gc.collect()
+            counts.append(len(gc.get_objects()))
+    assert counts[2] - counts[1] <= 10, counts  # what a tick kept would be here ten times
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_previews_compile_nothing_and_change_no_compiled_weight() -> None:
+    from torch._dynamo.utils import counters
+
+    nets, graphs = [], []
+    for watched in (False, True):
+        torch._dynamo.reset()
+        counters.clear()
+        options = Options(device="cpu", compile=True)
+        trainer = start(tiny(VIEWS if watched else ""), options=options)
+        previews = Previews(trainer)
+        previews.look(None, ["net/a/conv"], probes=True)
+        for _ in range(4):
+            advance(trainer, 1)
+            if watched:
+                assert {p.header["kind"] for p in previews.compute()} == {"picture", "probe"}
+        nets.append(trainer.net.state_dict())
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] > 0
+    assert all(torch.equal(a, b) for a, b in zip(nets[0].values(), nets[1].values(), strict=True))
 
 
 def test_a_value_that_fails_keeps_no_other_from_being_drawn() -> None:

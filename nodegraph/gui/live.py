@@ -108,6 +108,7 @@ class Live:
         self.curves: dict[str, Curve] = {}
         self.pictures: dict[str, Picture] = {}
         self.probe: Mapping[str, Any] = {}
+        self.failing: set[str] = set()  # views that could not be drawn, which was told
         self.told: list[tuple[int, str, str]] = []  # step, kind, text: warnings and what was done
         self.found: set[str] = set()  # what probes have told already
         self.marks: list[tuple[int, str]] = []  # step, and what was changed there
@@ -419,6 +420,7 @@ class Live:
         for header, payload in zip(message["views"], message.get("payloads", ()), strict=False):
             name = header["name"]
             if header["kind"] == "picture":
+                self.failing.discard(name)
                 self.pictures[name] = Picture(
                     name, header["width"], header["height"], payload, step,
                     header.get("view", ""), name in self.peeks, header.get("about", {}),
@@ -430,7 +432,8 @@ class Live:
                     if key not in self.found:  # its numbers change from second to second
                         self.found.add(key)
                         self._tell(step, "warning", found["text"])
-            else:
+            elif name not in self.failing:  # once, also where the words differ from tick to tick
+                self.failing.add(name)
                 self._tell(step, "warning", f"{name}: {header['about'].get('text', '')}")
 
     def _hear_warning(self, message: Mapping[str, Any]) -> None:
@@ -484,8 +487,11 @@ class Live:
 
     def _hear_failed(self, message: Mapping[str, Any]) -> None:
         self._sent.pop(message["id"], None)
-        self._tell(self.step, "error", message["text"])
-        self.session.tell(message["text"].splitlines()[0], "error")
+        step, text = self.step, message["text"]
+        if self.told and self.told[-1][2].endswith(text):  # the warning, which names the node
+            step, _, text = self.told.pop()
+        self._tell(step, "error", text)
+        self.session.tell(text.splitlines()[0], "error")
 
     def _hear_finished(self, message: Mapping[str, Any]) -> None:
         self._tell(self.step, "done", f"finished after {message['seconds']:.1f} s of training")

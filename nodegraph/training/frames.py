@@ -17,13 +17,15 @@ from .trainer import Trainer
 def provenance_of(preview: Preview, trainer: Trainer) -> dict[str, Any]:
     """Where a picture comes from, as `provenance.read_png` gives it back."""
     run, header = trainer.run, preview.header
-    text, preset = files.dumps(trainer.graph), ""
+    preset = ""
     settings: Mapping[str, Any] = {}
     saved: list[str] = []
     if run is not None:
         text, preset, settings = runs.graph_text(run, trainer.edition)
         here = (header["index"], header["step"])
         saved = [c.name for c in runs.checkpoints(run) if (c.index, c.step) <= here]
+    else:
+        text = files.dumps(trainer.graph)
     return {
         "graph": hashlib.sha256(text.encode()).hexdigest(),
         "title": trainer.graph.meta.get("title", ""),

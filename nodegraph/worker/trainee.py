@@ -27,6 +27,7 @@ Inbox = queue.SimpleQueue[Item]
 ROWS_EVERY = 0.1  # seconds between two readings of the losses
 STATUS_EVERY = 0.25  # seconds between two reports while it runs
 PREVIEWS_EVERY = 0.1  # the least that can be asked for
+SHARE = 0.015  # of the time of training that previews may take
 RATE_OVER = 2.0  # seconds over which steps are counted
 SAMPLES_EVERY = 2.0  # seconds between two looks at what players make
 LONGEST = 60.0  # seconds to wait at once
@@ -56,6 +57,7 @@ class Trainee:
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
         self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
         self.looked_at = 0.0
+        self.costs: deque[float] = deque(maxlen=3)  # seconds that the last previews took
         self.rows_at = self.status_at = self.previews_at = self.step_at = 0.0
         self.takes: dict[str, Callable[[Message], None]] = {
             "play": self.play, "pause": self.pause, "step": self.step, "update": self.update,
@@ -390,8 +392,7 @@ class Trainee:
         if self.wanted is None or self.trainer is None or not self.stale:
             return
         now = time.monotonic()
-        every = max(PREVIEWS_EVERY, float(self.wanted["every"]))
-        if self.state == "running" and now - self.previews_at < every:
+        if self.state == "running" and now - self.previews_at < self.every():
             return
         self.previews_at, self.stale = now, False
         if not (self.wanted["views"] or self.wanted["peeks"] or self.wanted.get("probes")):
@@ -404,12 +405,25 @@ class Trainee:
             heads = [p.header for p in found]
             message = {"do": "previews", **self.place(), "views": heads}
             self.outbox.put(message, [p.payload for p in found])
+            self.costs.append(time.monotonic() - now)
         except Exception as wrong:
             text = f"a preview failed: {type(wrong).__name__}: {wrong}"[:500]
             if text != self.trouble:  # once, not each second
                 traceback.print_exc()
                 self.trouble = text
                 self.warn("preview", "", text)
+
+    def every(self) -> float:
+        """Seconds between previews: as was asked for, or more where they would hold up training.
+
+        Where steps are waited for anyway, they hold up nothing. The first ones load what draws, and
+        say nothing of those to come.
+        """
+        assert self.wanted is not None
+        asked = max(PREVIEWS_EVERY, float(self.wanted["every"]))
+        if self.wait() > 0 or len(self.costs) < 2:
+            return asked
+        return max(asked, min(self.costs) / SHARE)
 
     def keep(self, found: Sequence[Any]) -> None:
         """Store the pictures of view nodes in the run's folder, so that time can be travelled."""
@@ -430,6 +444,7 @@ class Trainee:
         self.kept = {*self.wanted["views"]}
         wanted = self.wanted
         self.previews.look(wanted["views"], wanted["peeks"], wanted.get("probes", False))
+        self.costs.clear()
 
     # The end --------------------------------------------------------------------------------------
 

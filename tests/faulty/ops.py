@@ -53,6 +53,8 @@ class Breaks(nn.Module):
             if self.how == "nan":
                 Breaks.sick = True
                 return x / (x - x)
+        elif not self.training and self.how == "view":
+            raise ValueError(f"it broke at {time.monotonic()}")
         elif Breaks.sick:
             Breaks.sick = False
             return x / (x - x)

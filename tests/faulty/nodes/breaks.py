@@ -12,9 +12,9 @@ class Breaks(Node):
     x = Input("...")
     y = Output("...")
     at: int = Param(5, min=0, doc="the call that breaks; 0: none")
-    how: Literal["raise", "exit", "segv", "nan", "full", "memory", "sleep", "print", "linger"] = (
-        Param("raise")
-    )
+    how: Literal[
+        "raise", "exit", "segv", "nan", "full", "memory", "sleep", "print", "linger", "view"
+    ] = Param("raise")
 
     def recipe(self, at: Axes) -> Recipe:
         return Module("tests.faulty.ops.Breaks", self.at, self.how)
