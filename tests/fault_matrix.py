@@ -1,7 +1,7 @@
 """`make faults`: each way for a run to break, many times, at random moments.
 
 After each the run goes on from its folder, and its weights must equal, bit for bit, those of a run
-that nothing happened to.
+that nothing happened to. Then all that again with the window attached (`fault_window.py`).
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--only", default="", help="a part of a fault's name")
+    parser.add_argument("--no-window", dest="window", action="store_false", help="only without it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.chdir(ROOT)
@@ -145,6 +146,9 @@ def main() -> int:
                 exact += gone_on(run) and equal(weights(run), whole)
             wrong += exact < options.times
             print(f"{name:<28} {options.times:>5} {exact:>14} {slowest:>13.2f} s", flush=True)
+    if options.window:
+        command = [sys.executable, "-m", "tests.fault_window", "--only", options.only]
+        wrong += subprocess.run([*command, "--times", str(options.times)]).returncode
     return int(wrong > 0)
 
 
