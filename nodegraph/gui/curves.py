@@ -8,6 +8,7 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -273,44 +274,36 @@ def save_area(path: Path, area: tuple[int, int, int, int]) -> None:
     dpg.output_frame_buffer(callback=take)
 
 
-_themes: dict[Any, int | str] = {}
-
-
+@cache
 def line_theme(colour: tuple[int, int, int, int], thick: float, points: bool = False) -> int | str:
     """The theme of a line in a plot, with its points marked or not."""
-    key = ("line", colour, thick, points)
-    if key not in _themes:
-        plots = {"category": dpg.mvThemeCat_Plots}
-        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvPlotCol_Line, colour, **plots)
-            dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, **plots)
-            if points:
-                circle = dpg.mvPlotMarker_Circle
-                dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, circle, **plots)
-                dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
-                dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
-                dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
-        _themes[key] = made
-    return _themes[key]
+    plots = {"category": dpg.mvThemeCat_Plots}
+    with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_color(dpg.mvPlotCol_Line, colour, **plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, **plots)
+        if points:
+            circle = dpg.mvPlotMarker_Circle
+            dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, circle, **plots)
+            dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
+            dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
+            dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
+    return made
 
 
+@cache
 def plot_theme() -> int | str:
     """Room around lines, and around the plot for its labels."""
-    if "plot" not in _themes:
-        plots = {"category": dpg.mvThemeCat_Plots}
-        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, 10, 8, **plots)
-            dpg.add_theme_style(dpg.mvPlotStyleVar_FitPadding, 0.02, 0.08, **plots)
-        _themes["plot"] = made
-    return _themes["plot"]
+    plots = {"category": dpg.mvThemeCat_Plots}
+    with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, 10, 8, **plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_FitPadding, 0.02, 0.08, **plots)
+    return made
 
 
+@cache
 def check_theme(colour: tuple[int, int, int, int]) -> int | str:
     """The theme of a box to check that has the colour of a curve."""
-    key = ("check", colour)
-    if key not in _themes:
-        with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_CheckMark, colour)
-            dpg.add_theme_color(dpg.mvThemeCol_FrameBg, faded(colour, 60))
-        _themes[key] = made
-    return _themes[key]
+    with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_color(dpg.mvThemeCol_CheckMark, colour)
+        dpg.add_theme_color(dpg.mvThemeCol_FrameBg, faded(colour, 60))
+    return made

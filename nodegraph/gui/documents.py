@@ -54,9 +54,13 @@ class Documents:
         else:
             self.popups.question("nodegraph", text, [("Close", lambda: None)])
 
+    def set(self, **changes: Any) -> None:
+        """Change the settings, until the editor ends or they are kept."""
+        self.settings = replace(self.settings, **changes)
+
     def remember(self, **changes: Any) -> None:
         """Change the settings, and keep them."""
-        self.settings = replace(self.settings, **changes)
+        self.set(**changes)
         preferences.save(self.settings)
 
     # Tabs -----------------------------------------------------------------------------------------

@@ -341,10 +341,12 @@ class Live:
             found = changes(choose(self.trained, preset), choose(root, preset))
         except GraphError as wrong:
             return [Change(str(wrong))]
+        if not found:
+            return []
         # Views are no part of training: there is nothing to ask.
         scope = self.session.scope
         was, now = (choose(without_views(g, scope), preset) for g in (self.trained, root))
-        if found and not changes(was, now):
+        if not changes(was, now):
             return [Change(c.text, structural=False) for c in found]
         return found
 

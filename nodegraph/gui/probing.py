@@ -10,6 +10,7 @@ from ..session import Session
 from .scene import Link
 
 T = TypeVar("T")
+Probed = tuple[dict[Link, tuple[str, ...]], dict[str, tuple[str, str]]]  # on links, under boxes
 
 
 def here(found: Mapping[str, T], session: Session) -> dict[str, T]:

@@ -100,10 +100,13 @@ def whole(name: str, scale: float) -> int | str:
 
 
 @cache
-def button_theme(colour: Colour) -> int | str:
-    """A theme for a button of a colour."""
+def button_theme(colour: Colour, hovered: Colour | None = None) -> int | str:
+    """A theme for a button of a colour, and of another one under the mouse."""
+    core = {"category": dpg.mvThemeCat_Core}
     with dpg.theme() as theme, dpg.theme_component(dpg.mvButton):
-        dpg.add_theme_color(dpg.mvThemeCol_Button, colour, category=dpg.mvThemeCat_Core)
+        dpg.add_theme_color(dpg.mvThemeCol_Button, colour, **core)
+        if hovered is not None:
+            dpg.add_theme_color(dpg.mvThemeCol_ButtonHovered, hovered, **core)
     return theme
 
 

@@ -11,8 +11,9 @@ import dearpygui.dearpygui as dpg
 from ..worker.process import remote_command
 from .fields import Fields
 from .live import DEVICES, SPEEDS, Live
-from .palette import Palette, faded
+from .palette import Colour, Palette, faded
 from .popups import Choice, Popups
+from .theme import button_theme
 from .values import typed
 
 PRESET, SEED, SPEED, TIME = 118, 56, 118, 200
@@ -31,7 +32,6 @@ class Transport:
         self.live: Live | None = None
         self.looking: int | None = None  # the step that is looked back to
         self.seen: tuple[Any, ...] = ()
-        self.themes: dict[tuple[str, str], int | str] = {}
 
     def show(self, live: Live) -> None:
         """Draw it anew where buttons differ, else only the words and the slider."""
@@ -61,7 +61,7 @@ class Transport:
             going = live.alive and live.state != "starting"
             word = "Pause" if running else "Play" if going else "Train"
             play = self.button(word, "play", "Train a new run, or pause and play it (F5)")
-            dpg.bind_item_theme(play, self.look("accent"))
+            dpg.bind_item_theme(play, self.look(self.palette.accent))
             self.button("Step", "step", "One step of training, then pause (F10)")
             if live.folder is not None and live.state in ("stopped", "died"):
                 self.button("Resume", "resume", "Go on with this run from its last checkpoint")
@@ -70,7 +70,7 @@ class Transport:
             if waiting:
                 item = self.button("Apply", "apply", "Go on with the changed graph (F6):\n"
                                    + "\n".join(waiting[:12]))  # fmt: skip
-                dpg.bind_item_theme(item, self.look("warning"))
+                dpg.bind_item_theme(item, self.look(self.palette.warning))
             if not live.alive:
                 presets = ["as it stands", *live.session.root.presets]
                 self.combo(
@@ -221,13 +221,6 @@ class Transport:
         with dpg.tooltip(item, delay=0.4):
             dpg.add_text(text, wrap=420)
 
-    def look(self, kind: str) -> int | str:
+    def look(self, colour: Colour) -> int | str:
         """The theme of a button that matters now."""
-        key = (self.palette.name, kind)
-        if key not in self.themes:
-            colour = self.palette.accent if kind == "accent" else self.palette.warning
-            with dpg.theme() as made, dpg.theme_component(dpg.mvButton):
-                dpg.add_theme_color(dpg.mvThemeCol_Button, faded(colour, 70))
-                dpg.add_theme_color(dpg.mvThemeCol_ButtonHovered, faded(colour, 120))
-            self.themes[key] = made
-        return self.themes[key]
+        return button_theme(faded(colour, 70), faded(colour, 120))

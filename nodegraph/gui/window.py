@@ -39,7 +39,7 @@ from .menus import Menus
 from .minimap import Minimap
 from .palette import THEMES
 from .popups import Popups
-from .probing import here, notes_on, probes_on
+from .probing import Probed, here, notes_on, probes_on
 from .shelf import Shelf
 from .textures import Textures
 from .transport import Transport
@@ -73,6 +73,8 @@ class Window:
         self.running = True
         self.faults: list[Exception] = []
         self.resizing = False
+        self.pictured: tuple[tuple[Any, ...], dict[str, Shown]] = ((), {})
+        self.probed: tuple[tuple[Any, ...], Probed] = ((), ({}, {}))
         self.typed = False  # whether a field took a text in this turn
         self.hanging: list[int | str] = []  # the menus of the bar
 
@@ -356,11 +358,13 @@ class Window:
             self.resizing = self.dock.front != "Programme"  # that is as high as its lines
         elif event.kind == "release":
             was, self.resizing = self.resizing, False
+            if was:
+                self.documents.remember()
             return was
         elif event.kind == "move" and self.resizing:
             high = (self.dock_high + top + h - event.y) / self.scale
             panels = {**self.documents.settings.panels, "dock": round(min(max(high, 90), 2000))}
-            self.documents.remember(panels=panels)
+            self.documents.set(panels=panels)  # kept when the button is released
             self.arrange()
         return self.resizing
 
@@ -408,7 +412,7 @@ class Window:
             "save_as": partial(documents.save, as_=True), "close": documents.close,
             "next_tab": documents.next, "quit": self.quit, "theme": self.switch_theme,
             "larger": partial(self.resize_text, 10), "smaller": partial(self.resize_text, -10),
-            "palette": partial(self.menus.commands, self.gallery.graphs), "help": self.menus.help,
+            "palette": self.command_palette, "help": self.menus.help,
             "find_type": self.shelf.focus, "inspect": self.inspector.focus,
             "panel_left": partial(self.toggle, "left"),
             "panel_right": partial(self.toggle, "right"),
@@ -416,6 +420,10 @@ class Window:
             **{f"tab_{n.lower()}": partial(tabs.bring, n) for n in tabs.names},
             **{name: partial(self.training, name) for name in TRAINING},
         }  # fmt: skip
+
+    def command_palette(self) -> None:
+        """Every command and prebuilt graph; the graphs are read when it is first opened."""
+        self.menus.commands(self.gallery.graphs)
 
     def command(self, name: str) -> None:
         """Run a command by its name."""
@@ -483,7 +491,8 @@ class Window:
         if scene is not self.canvas.scene:
             self.canvas.show(scene)
             self.quiet = 0
-        self.canvas.show_probes(probes_on(scene.wires, tab.live.probe, session))
+        on_links, notes = self.probes(tab)
+        self.canvas.show_probes(on_links)
         known = (session.id, session.revision, id(session.analysis))
         told = (self.worker.told, self.documents.journal.trouble, tab.live.state)
         seen = (*known, session.message, *told)
@@ -502,7 +511,6 @@ class Window:
         self.dock.show(tab, shown, self.transport.looking, self.dock_high, stale)
         self.transport.show(tab.live)
         self.minimap.show(scene, gestures.view)
-        notes = notes_on(tab.live.probe, session)
         if self.marks.show(gestures, self.reach(tab), notes, tips=not self.popups.open):
             self.quiet = 0
 
@@ -510,6 +518,9 @@ class Window:
         """The pictures of views and peeks: as they are, or as they were at the step looked back
         to."""
         live, looking = tab.live, self.transport.looking
+        known = (live, live.revision, looking)
+        if self.pictured[0] == known:
+            return self.pictured[1]
         found = {}
         for name, picture in live.pictures.items():
             key = f"{tab.session.id} {name}"
@@ -519,7 +530,17 @@ class Window:
                 if (shown := self.textures.of_file(key, path)) is not None:
                     found[name] = shown
         self.textures.keep({f"{tab.session.id} {name}" for name in found})
+        self.pictured = (known, found)
         return found
+
+    def probes(self, tab: Tab) -> Probed:
+        """What probes have found, on the links and under the boxes that are shown."""
+        session, probe, wires = tab.session, tab.live.probe, tab.gestures.scene.wires
+        known = (probe, wires, session.id, session.instances)  # the same objects compare at once
+        if self.probed[0] != known:
+            found = probes_on(wires, probe, session), notes_on(probe, session)
+            self.probed = (known, found)
+        return self.probed[1]
 
     def reach(self, tab: Tab) -> Reach | None:
         """What the gradient reaches of the update (in the strip) or loss that is hovered."""
