@@ -42,12 +42,12 @@ def run_cases(name: str, folder: Path) -> int:
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
 def test_the_window_does_what_people_do_with_it(tmp_path: Path) -> None:
-    assert run_cases("window_cases.py", tmp_path) > 70
+    assert run_cases("window_cases.py", tmp_path) >= 65
 
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
 def test_people_train_in_the_window(tmp_path: Path) -> None:
-    assert run_cases("live_cases.py", tmp_path) >= 9
+    assert run_cases("live_cases.py", tmp_path) >= 11
 
 
 def test_without_a_display_one_sentence_says_what_to_do() -> None:
