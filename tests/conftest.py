@@ -32,25 +32,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # The table of `make accept` -----------------------------------------------------------------------
 
-ROWS: dict[tuple[str, str, str, str], str] = {}
+ROWS: dict[tuple[str, ...], tuple[str, ...]] = {}
 RESULTS = ROOT / "graphs" / "RESULTS.md"
 HEAD = """# Results
 
 Written by `make accept`: each row is a figure of a prebuilt graph after training its quick preset,
 on data that training never saw, counted in iterations, on a CPU. Baselines and controls are broken
-or trivial twins that show what the figure would be without learning.
+or trivial twins that show what the figure would be without learning. A prototype is what the same
+small preset gave when it was first tried, written by hand, mostly with one seed. The paper's figure
+is on its own data and sizes, so it says how far the small preset is from the real thing.
 
-| graph | figure | seed | wanted | got |
-|---|---|--:|--:|--:|
+| graph | figure | seed | wanted | got | prototype | paper |
+|---|---|--:|--:|--:|--:|--:|
 """
+
+
+def shown(value: float | str) -> str:
+    """A figure of the table."""
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 @pytest.fixture
 def record() -> Callable[..., None]:
-    """Take a row for the table: graph, figure, what is wanted, what was measured, the seed."""
+    """Take a row for the table."""
 
-    def take(graph: str, figure: str, wanted: str, got: float, seed: object) -> None:
-        ROWS[graph, figure, str(seed), wanted] = f"{got:.4g}"
+    def take(graph: str, figure: str, wanted: str, got: float, seed: object, *,
+             prototype: float | str = "", paper: float | str = "") -> None:  # fmt: skip
+        row = graph, figure, str(seed), wanted
+        ROWS[row] = shown(got), shown(prototype), shown(paper)
 
     return take
 
@@ -59,15 +68,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the rows of this run, and put them into graphs/RESULTS.md beside those of others."""
     if not ROWS:
         return
-    for (graph, figure, seed, wanted), got in ROWS.items():
+    for (graph, figure, seed, wanted), (got, *_) in ROWS.items():
         terminalreporter.write_line(f"{graph:<24} {figure:<44} {seed:>4} {wanted:>12} {got:>10}")
-    old = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
-    known: dict[tuple[str, ...], str] = {}
-    for line in old:
-        cells = [c.strip() for c in line.strip("|").split("|")]
-        if line.startswith("| ") and len(cells) == 5 and cells[0] != "graph":
-            known[tuple(cells[:4])] = cells[4]
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for line in RESULTS.read_text(encoding="utf-8").splitlines():
+        cells = tuple(c.strip() for c in line.strip("|").split("|"))
+        if line.startswith("| ") and cells[0] != "graph":
+            known[cells[:4]] = cells[4:]
     ran = {graph for graph, *_ in ROWS}
     rows = {k: v for k, v in known.items() if k[0] not in ran} | ROWS
-    lines = [f"| {' | '.join(k)} | {v} |" for k, v in sorted(rows.items(), key=lambda r: r[0][0])]
+    lines = [f"| {' | '.join([*k, *v])} |" for k, v in sorted(rows.items(), key=lambda r: r[0][0])]
     RESULTS.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")

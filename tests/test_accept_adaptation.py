@@ -1,0 +1,91 @@
+"""Does domain adaptation adapt? `make accept` runs these, for minutes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from acceptance import Record, draw, graph, slice_of, trained
+from torch import nn
+
+from nodegraph.graph import Entry, Graph
+
+pytestmark = pytest.mark.accept
+
+
+def domain_accuracy(of: Graph, state: dict[str, torch.Tensor], seed: int) -> float:
+    """How well a fresh classifier tells the domains apart by the frozen features (held out).
+
+    The classifier that was trained with them may just have lost; this one starts anew.
+    """
+    sources = [draw(of, name) for name in ("source", "target")]
+    net = slice_of(of, state, ["source.image"], ["features"])
+    with torch.no_grad():
+        train = [net(s.train[0]) for s in sources]
+        test = [net(s.test[0]) for s in sources]
+    torch.manual_seed(seed)
+    width = train[0].shape[1]
+    judge = nn.Sequential(nn.Linear(width, 100), nn.ReLU(), nn.Linear(100, 1))
+    adam = torch.optim.Adam(judge.parameters(), 1e-3)
+    scale = torch.cat(train).std(0) + 1e-3  # so that small features are no advantage
+    for _ in range(300):
+        picked = [t[torch.randint(len(t), (128,))] / scale for t in train]
+        logits = judge(torch.cat(picked)).squeeze(1)
+        wanted = torch.cat([torch.zeros(128), torch.ones(128)])
+        adam.zero_grad()
+        F.binary_cross_entropy_with_logits(logits, wanted).backward()
+        adam.step()
+    with torch.no_grad():
+        right = [(judge(t / scale) > 0).float().mean().item() for t in test]
+    return ((1 - right[0]) + right[1]) / 2
+
+
+def test_dann_adapts(record: Record) -> None:
+    dann = graph("dann")
+    gains, sources, fresh = [], [], []
+    for seed in (0, 1, 2):
+        alone, alone_state = trained(dann, seed, "source_only")
+        adapted, adapted_state = trained(dann, seed)
+        record("dann", "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
+        record("dann", "target accuracy, DANN", "–", adapted[-1]["accuracy_t"], seed)
+        gains.append(adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"])
+        sources.append(adapted[-1]["accuracy_s"])
+        record("dann", "gain over source only", "> 0", gains[-1], seed)
+        record("dann", "source accuracy, DANN", "≥ 0.97", sources[-1], seed)
+        fresh.append([domain_accuracy(dann, s, seed) for s in (alone_state, adapted_state)])
+        record("dann", "fresh domain classifier, source only", "–", fresh[-1][0], seed)
+        record("dann", "fresh domain classifier, DANN", "lower", fresh[-1][1], seed)
+    record("dann", "mean gain over source only", "≥ 0.03", sum(gains) / 3, "0–2")
+    assert sum(gains) / 3 >= 0.03
+    assert min(gains) > 0
+    assert min(sources) >= 0.97
+    assert all(after < before for before, after in fresh)
+
+
+def test_dann_trained_on_the_target_is_the_upper_bound(record: Record) -> None:
+    rows, _ = trained(graph("dann"), 0, "train_on_target")
+    record("dann", "target accuracy, trained on the target", "–", rows[-1]["accuracy_t"], 0)
+    adapted, _ = trained(graph("dann"), 0)
+    assert rows[-1]["accuracy_t"] > adapted[-1]["accuracy_t"]
+
+
+def test_dann_does_nothing_where_there_is_no_shift(record: Record) -> None:
+    dann = graph("dann")
+    alone, _ = trained(dann, 0, "source_only", contrast=0.0)
+    adapted, _ = trained(dann, 0, contrast=0.0)
+    gain = adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
+    record("dann", "control, no shift: gain", "within 0.01", gain, 0)
+    assert abs(gain) <= 0.01
+
+
+def test_dann_with_the_wrong_sign_tells_the_domains_apart(record: Record) -> None:
+    dann = graph("dann")
+    wrong = Entry("SigmoidRamp", {"gamma": 10.0, "high": -1.0})
+    rows, _ = trained(dann.with_(nodes={**dann.nodes, "strength": wrong}), 0)
+    alone, _ = trained(dann, 0, "source_only")
+    told = (rows[-1]["domain_s"] + rows[-1]["domain_a"]) / 2
+    gain = rows[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
+    record("dann", "control, wrong sign: domain accuracy", "≥ 0.95", told, 0)
+    record("dann", "control, wrong sign: gain", "< 0.03", gain, 0)
+    assert told >= 0.95
+    assert gain < 0.03
