@@ -94,7 +94,7 @@ class Run:
 
     folder: Path
     title: str
-    text: str  # the graph as it was at the beginning
+    text: str  # the graph as it is trained now: after the last change
     preset: str
     settings: Mapping[str, Any]
     seed: int
@@ -241,10 +241,10 @@ def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]]
 
     `rows` are those that were read before from `log`; new ones are read from there on.
     """
-    found, saved = about(folder), checkpoints(folder)
-    text, preset, settings = graph_text(folder, 0)
+    found, saved, edited = about(folder), checkpoints(folder), edits(folder)
+    text, preset, settings = graph_text(folder, edited[-1].graph if edited else 0)
     try:
-        graph = files.parse(text, str(folder / GRAPH)).graph
+        graph = files.parse(text, str(folder)).graph
     except GraphError:
         graph = Graph()
     new, whole = (log or Log(folder)).read()
@@ -256,7 +256,7 @@ def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]]
     return Run(
         folder, str(found.get("title", "")), text, preset, settings,
         int(found["options"].get("seed", 0)), str(found.get("created", "")), index, step,
-        summary(graph, every), tuple(saved), tuple(edits(folder)),
+        summary(graph, every), tuple(saved), tuple(edited),
         tuple(sorted((folder / "previews").glob("**/*.png"))), found.get("branched_from", {}),
     )  # fmt: skip
 

@@ -343,6 +343,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     other = live_of(screen)
     screen.key("w", "ctrl")
     assert screen.wait(lambda: not other.alive and other.state != "stopping", 60)
+    screen.session.set_graph_param("rate", 0.02)
     screen.key("1", "alt")
     screen.key("4", "alt")
     screen.turn(4)
@@ -351,7 +352,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen.turn(3)
     words = [screen.dpg.get_value(i) for i in screen.dpg.get_all_items()
              if "mvText" in screen.dpg.get_item_type(i)]  # fmt: skip
-    assert any("0.001 → 0.01" in str(w) for w in words)
+    assert any("0.01 → 0.02" in str(w) for w in words)  # its last rate, not the one it began with
     screen.key("escape")
     screen.click(screen.middle(screen.items("delete")[-1]))
     screen.turn(2)

@@ -14,7 +14,7 @@ from conftest import ROOT
 import nodegraph
 from nodegraph import files, runs
 from nodegraph.changes import changes
-from nodegraph.graph import Graph, GraphError, Ref
+from nodegraph.graph import Entry, Graph, GraphError, Ref
 from nodegraph.training.run import checked, graph_at, restore, resume, start
 from nodegraph.training.trainer import Options, Stepped, Trainer
 
@@ -240,6 +240,19 @@ def test_a_run_folder_tells_what_was_changed_when(tmp_path: Path) -> None:
     assert found.edits[0].checkpoint == ""
     assert found.checkpoints[-1] == runs.Checkpoint(0, 4, 2)
     assert (tmp_path / "run" / "graphs" / "0003.yaml").is_file()
+    first, last = (runs.graph_text(tmp_path / "run", n)[0] for n in (0, 3))
+    assert found.text == last != first  # as it is trained now
+
+
+def test_what_a_run_gained_while_it_trained_is_known_for_a_loss(tmp_path: Path) -> None:
+    graph = named("lenet", steps=8)
+    made = steps(begun(graph, tmp_path / "run"), 2)
+    nodes = {**graph.nodes, "far": Entry("MSE")}
+    links = {**graph.links, Ref("far", "x"): Ref("scores"), Ref("far", "target"): Ref("scores")}
+    train = (replace(graph.train[0], watch=("accuracy", "far")),)
+    made.apply(graph.with_(nodes=nodes, links=links, train=train))
+    steps(made, 8)
+    assert runs.read(tmp_path / "run").metrics["far"].low
 
 
 def test_going_back_brings_the_graph_and_drops_the_future_only_when_going_on(
