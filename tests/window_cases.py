@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from screen import BUTTONS, KEYS, MODS, Screen
 
 from nodegraph import files
@@ -15,6 +17,8 @@ from nodegraph.checks import check
 from nodegraph.graph import Ref, refs
 from nodegraph.gui.canvas import middle as canvas_middle
 from nodegraph.gui.desktop import SystemClipboard
+from nodegraph.gui.live import Curve
+from nodegraph.gui.palette import CURVES, hexed
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -1155,6 +1159,33 @@ def test_dann_is_wired_from_nothing_by_mouse_and_keyboard(screen: Screen, tmp_pa
     assert {k: g.with_(layout={}) for k, g in made.groups.items()} == wanted.groups
     assert made.with_(layout={}, groups={}) == wanted.with_(groups={})
     assert not [p for p in check(made) if p.severity == "error"]
+
+
+def test_a_curve_of_one_point_is_seen_beside_longer_ones(small: Screen, tmp_path: Path) -> None:
+    assert small.window.tab is not None
+    live, path = small.window.tab.live, tmp_path / "curves.png"
+
+    def seen() -> list[int]:
+        """How many pixels of the plot have the colour of the first curve, and of the second."""
+        small.shot(path)
+        left, top = small.dpg.get_item_rect_min("curves:plot")
+        wide, high = small.dpg.get_item_rect_size("curves:plot")
+        with Image.open(path) as shot:
+            plot = shot.convert("RGB").crop((left, top, left + wide, top + high))
+        pixels = np.asarray(plot).reshape(-1, 3)
+        return [int((pixels == hexed(c)[:3]).all(1).sum()) for c in CURVES[:2]]
+
+    live.curves = {"accuracy": Curve("metric"), "loss": Curve("loss")}
+    for step in (0, 100):
+        live.curves["loss"].add(step, step / 100)
+    live.revision += 1
+    small.key("2", "alt")
+    assert seen()[0] == 0 and seen()[1] > 20
+    live.curves["accuracy"].add(50, 0.7)
+    live.revision += 1
+    assert seen()[0] > 15
+    small.window.dock.curves.toggle("accuracy", False)
+    assert seen()[0] == 0
 
 
 def test_adding_and_undoing_leaves_no_items_behind(small: Screen) -> None:

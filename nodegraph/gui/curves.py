@@ -71,6 +71,7 @@ class Curves:
         self.others: dict[str, Mapping[str, Curve]] = {}  # runs that are laid over this one
         self.live: Live | None = None
         self.lines: dict[tuple[str, str], int | str] = {}
+        self.ends: dict[tuple[str, str], int | str] = {}  # the dot at the end of each line
         self.values: dict[str, int | str] = {}  # the text beside each name
         self.drawn: tuple[Any, ...] = ()
         self.known: dict[tuple[str, str], tuple[tuple[Any, ...], float]] = {}  # as lines are drawn
@@ -113,8 +114,10 @@ class Curves:
             values = smoothed(curve.values, self.weight)
             if self.log:
                 values = [v if v > 0 else math.nan for v in values]
-            dpg.configure_item(line, show=name not in self.hidden)
+            for item in (line, self.ends[key]):
+                dpg.configure_item(item, show=name not in self.hidden)
             dpg.set_value(line, [*map(list, thinned(curve.steps, values))])
+            dpg.set_value(self.ends[key], [curve.steps[-1:], values[-1:]])
 
     def names(self, live: Live) -> list[str]:
         """All names, of this run first."""
@@ -125,6 +128,7 @@ class Curves:
         s, p = self.scale, self.palette
         dpg.delete_item(parent, children_only=True)
         self.lines.clear()
+        self.ends.clear()
         self.values.clear()
         self.known.clear()
         dpg.push_container_stack(parent)
@@ -157,9 +161,12 @@ class Curves:
         """The lines of a run; those of another one are paler."""
         for index, name in enumerate(curves):
             colour = hexed(CURVES[self.index(name, index) % len(CURVES)])
-            item = dpg.add_line_series([], [])
-            dpg.bind_item_theme(item, line_theme(faded(colour, 110) if run else colour, 2.0))
-            self.lines[run, name] = item
+            shown = faded(colour, 110) if run else colour
+            self.lines[run, name] = line = dpg.add_line_series([], [])
+            dpg.bind_item_theme(line, line_theme(shown, 2.0))
+            # A line of one point draws nothing: its end does.
+            self.ends[run, name] = end = dpg.add_scatter_series([], [])
+            dpg.bind_item_theme(end, dot_theme(shown))
 
     def index(self, name: str, default: int) -> int:
         """The place of a name in the list: the same name has the same colour in all runs."""
@@ -275,18 +282,24 @@ def save_area(path: Path, area: tuple[int, int, int, int]) -> None:
 
 
 @cache
-def line_theme(colour: tuple[int, int, int, int], thick: float, points: bool = False) -> int | str:
-    """The theme of a line in a plot, with its points marked or not."""
+def line_theme(colour: tuple[int, int, int, int], thick: float) -> int | str:
+    """The theme of a line in a plot."""
     plots = {"category": dpg.mvThemeCat_Plots}
     with dpg.theme() as made, dpg.theme_component(dpg.mvAll):
         dpg.add_theme_color(dpg.mvPlotCol_Line, colour, **plots)
         dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, thick, **plots)
-        if points:
-            circle = dpg.mvPlotMarker_Circle
-            dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, circle, **plots)
-            dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
-            dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
-            dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
+    return made
+
+
+@cache
+def dot_theme(colour: tuple[int, int, int, int]) -> int | str:
+    """The theme of a dot in a plot."""
+    plots = {"category": dpg.mvThemeCat_Plots}
+    with dpg.theme() as made, dpg.theme_component(dpg.mvScatterSeries):
+        dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, dpg.mvPlotMarker_Circle, **plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
+        dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
+        dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
     return made
 
 
