@@ -410,7 +410,8 @@ class View(Node):
 
     - `names`: a list of texts, what is linked to the first input;
     - `memory`: a dict, the same at each tick of a run, empty at the first;
-    - `weights`: pairs of a name and a tensor, all weights of the nodes in the parameter `of`.
+    - `weights`: pairs of a name and a tensor, all weights of the nodes in the parameter `of`;
+    - `theme`: "dark" or "light", the ground that the picture is looked at on.
     """
 
     category = "views"

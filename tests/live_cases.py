@@ -227,6 +227,11 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     folder = live.folder
     screen.key("f5")
     state(screen, "paused")
+    # Pictures follow the theme, also while nothing is trained.
+    for theme, ground in (("light", (244, 245, 247)), ("dark", (27, 31, 37))):
+        screen.window.switch_theme()
+        assert screen.window.palette.name == theme
+        assert screen.wait(lambda g=ground: live.pictures["mixing"].rows[-3:] == bytes(g), 60)
     # A picture says where it comes from: opening it begins a branch there.
     screen.window.documents.open(picture)
     state(screen, "paused", START)

@@ -103,12 +103,13 @@ def test_training_does_not_know_of_views() -> None:
         assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("when", ["every step", "never"])
-def test_weights_are_the_same_bit_for_bit_with_previews(when: str) -> None:
+def test_weights_are_the_same_bit_for_bit_with_previews(when: str, theme: str) -> None:
     plain = trainer_of(tiny(""), 6)
     watched = trainer_of(tiny())
     previews = Previews(watched)
-    previews.look(None, ["net/a/conv", "data.image"], probes=True)
+    previews.look(None, ["net/a/conv", "data.image"], probes=True, theme=theme)
     for _ in range(6):
         advance(watched, 1)
         if when == "every step":
@@ -173,6 +174,17 @@ def test_headers_say_what_and_when() -> None:
     assert found["kernels"].header["about"]["weight"] == "net.a.conv.weight"
     rows = found["numbers"].header["about"]["rows"]
     assert [r[0] for r in rows] == ["loss", "rate"] and rows[1][1] == "0.001"
+
+
+def test_pictures_are_on_the_ground_that_was_asked_for_and_else_dark() -> None:
+    previews = Previews(trainer_of(tiny()))
+    seen = {}
+    for theme in ("", "light", "dark"):
+        previews.look(["points"], **({"theme": theme} if theme else {}))
+        (found,) = previews.compute()
+        seen[theme] = found.payload
+    assert seen[""] == seen["dark"] != seen["light"]
+    assert sum(seen["light"]) > 3 * sum(seen["dark"])
 
 
 def test_the_same_examples_are_shown_at_every_tick() -> None:

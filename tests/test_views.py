@@ -10,7 +10,7 @@ import typing
 import numpy as np
 import pytest
 import torch
-from nodegraph.nodes.ops import charts, drawing, pictures
+from nodegraph.nodes.ops import charts, drawing, ink, pictures
 from torch import Tensor
 
 from nodegraph import library
@@ -152,6 +152,29 @@ def test_shapes_that_cannot_be_drawn_are_named(
 # Oracles -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_is_drawn_on_the_ground_of_the_theme(name: str) -> None:
+    torch.manual_seed(0)
+    values = {k: filled(s, k, None) for k, s in shapes_of(name).items()}
+    extra = {"names": ["a", "b"], "weights": [("net.weight", torch.randn(5, 2, 3, 3))]}
+    dark, light, again = (
+        draw(name, values, memory={}, theme=theme, **extra) for theme in ("dark", "light", "dark")
+    )
+    assert dark[1] == light[1] == again[1]  # what it says is the same
+    assert np.array_equal(dark[0], again[0]) and dark[0].shape == light[0].shape
+    if name not in ("Flow", "BeforeAfter"):  # these fill their picture
+        assert light[0].mean() > dark[0].mean() + 3
+
+
+def test_a_view_that_fails_leaves_the_next_its_ground() -> None:
+    with pytest.raises(AttributeError):
+        charts.curve([None], False, 64, theme="light")
+    assert ink.ink() is ink.DARK
+    picture, _ = charts.curve([torch.arange(3.0)], False, 64)
+    assert (picture == ink.DARK.ground).all(2).any()
+    assert not (picture == ink.LIGHT.ground).all(2).any()
+
+
 def test_a_confusion_counts_labels_by_rows() -> None:
     logits = torch.tensor([[3.0, 1, 2], [1, 3, 2], [1, 2, 3], [3, 2, 1], [math.nan, 0, 0]])
     labels = torch.tensor([0, 2, 2, 1, 0])
@@ -241,7 +264,7 @@ def test_values_that_are_not_finite_are_red() -> None:
     image = torch.full((1, 3, 4, 4), 0.5)
     image[0, 1, 0, 0] = math.nan
     picture = drawing.as_pictures(image.numpy())[0]
-    assert picture[0, 0].tolist() == list(drawing.WRONG) and (picture[1:] == 128).all()
+    assert picture[0, 0].tolist() == list(ink.DARK.wrong) and (picture[1:] == 128).all()
 
 
 def test_surfaces_have_their_published_values() -> None:

@@ -71,6 +71,7 @@ class Documents:
         session.clipboard = self.clipboard
         live = Live(session)
         live.options.remote = self.settings.remote
+        live.theme = self.settings.theme
         self.tabs.append(Tab(session, gestures, live))
         self.show(len(self.tabs) - 1)  # the window gives the view its size
         gestures.fit()

@@ -96,6 +96,7 @@ class Live:
         self.run: Run | None = None
         self.revision = 0  # grows with everything that is heard
         self.probing = False
+        self.theme = "dark"  # of the pictures
         self.peeks: list[str] = []
         self._ids = itertools.count(1)
         self.forget()
@@ -264,7 +265,7 @@ class Live:
         wanted = {*self.views(), *self.peeks}
         self.pictures = {k: v for k, v in self.pictures.items() if k in wanted}
         if self.run is not None:
-            self.run.look(self.views(), self.peeks, EVERY, self.probing)
+            self.run.look(self.views(), self.peeks, EVERY, self.probing, self.theme)
 
     def peek(self, output: str) -> None:
         """Look at an output without a view, or no more."""
@@ -275,6 +276,11 @@ class Live:
             self.peeks.append(output)
         self.look()
         self.revision += 1
+
+    def set_theme(self, name: str) -> None:
+        """Have pictures drawn on a dark or a light ground."""
+        self.theme = name
+        self.look()
 
     def set_probing(self, on: bool) -> None:
         """Have each link probed, or no more."""

@@ -577,6 +577,8 @@ class Window:
     def switch_theme(self) -> None:
         """Dark to light, or back."""
         self.documents.remember(theme="light" if self.palette.name == "dark" else "dark")
+        for tab in self.documents.tabs:
+            tab.live.set_theme(self.documents.settings.theme)
         self.restyle()
 
     def resize_text(self, step: int) -> None:

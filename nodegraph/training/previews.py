@@ -65,6 +65,7 @@ class Previews:
         self.views: tuple[str, ...] | None = None  # all
         self.peeks: tuple[str, ...] = ()
         self.probes = False
+        self.theme = "dark"
         self.made: tuple[Any, ...] = ()  # what the rest was made from
         self.unfolded: Unfolded | None = None
         self.tapped: Unfolded | None = None  # with taps, for probes
@@ -75,11 +76,13 @@ class Previews:
         self.place = (0, 0)
 
     def look(
-        self, views: Sequence[str] | None = None, peeks: Sequence[str] = (), probes: bool = False
-    ) -> None:
-        """Say what to look at: names of view nodes (None: all), outputs, and whether to probe."""
+        self, views: Sequence[str] | None = None, peeks: Sequence[str] = (), probes: bool = False,
+        theme: str = "dark",
+    ) -> None:  # fmt: skip
+        """Say what to look at: names of view nodes (None: all), outputs, and whether to probe; and
+        on what ground to draw, dark or light."""
         self.views = None if views is None else tuple(views)
-        self.peeks, self.probes = tuple(peeks), probes
+        self.peeks, self.probes, self.theme = tuple(peeks), probes, theme
         self.made = ()
 
     def compute(self) -> list[Preview]:
@@ -239,7 +242,8 @@ class Previews:
         recipe = one.view.recipe(one.view.bind(shapes))
         function = function_of(one.view, recipe.target)
         keywords = inspect.signature(function).parameters
-        known = {"names": one.names, "memory": one.memory, "weights": self.weights(one)}
+        known = {"names": one.names, "memory": one.memory, "weights": self.weights(one),
+                 "theme": self.theme}  # fmt: skip
         extra = {k: v for k, v in known.items() if k in keywords}
         with torch.set_grad_enabled(one.view.gradient):
             result = function(*arguments, *recipe.args, **recipe.kwargs, **extra)

@@ -111,11 +111,11 @@ class Run:
 
     def look(
         self, views: Sequence[Any], peeks: Sequence[Any] = (), every: float = 1.0,
-        probes: bool = False,
+        probes: bool = False, theme: str = "dark",
     ) -> None:  # fmt: skip
-        """What to preview from now on, and every how many seconds."""
+        """What to preview from now on, every how many seconds, and on what ground."""
         wanted = {"views": [*views], "peeks": [*peeks], "every": every, "probes": probes}
-        self._send({"do": "look", **wanted})
+        self._send({"do": "look", **wanted, "theme": theme})
 
     def save(self) -> None:
         """Write a checkpoint now."""

@@ -443,7 +443,8 @@ class Trainee:
             self.previews = Previews(self.trainer)
         self.kept = {*self.wanted["views"]}
         wanted = self.wanted
-        self.previews.look(wanted["views"], wanted["peeks"], wanted.get("probes", False))
+        probes, theme = wanted.get("probes", False), wanted.get("theme", "dark")
+        self.previews.look(wanted["views"], wanted["peeks"], probes, theme)
         self.costs.clear()
 
     # The end --------------------------------------------------------------------------------------

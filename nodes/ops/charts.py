@@ -8,13 +8,6 @@ import torch
 from torch import Tensor
 
 from .drawing import (
-    ACCENT,
-    DIM,
-    EDGE,
-    GROUND,
-    HUES,
-    RAISED,
-    TEXT,
     Axes,
     Sheet,
     clipped,
@@ -32,6 +25,7 @@ from .drawing import (
     text_size,
     typeface,
 )
+from .ink import DARK, ink, themed
 
 POINTS = 2048  # of a curve, beyond which it is thinned
 VALUES = 1_000_000  # of a histogram, beyond which it is thinned
@@ -44,6 +38,7 @@ def thinned(x: Tensor, most: int) -> Tensor:
     return flat[:: max(1, -(-len(flat) // most))]
 
 
+@themed
 def curve(
     x: list[Tensor], log: bool, size: int, names: list[str] | None = None,
     memory: dict[str, Any] | None = None,
@@ -84,17 +79,18 @@ def curve(
             if math.isfinite(v):
                 part.append(axes.at(i, float(v)))
             if (not math.isfinite(v) or i == len(series) - 1) and part:
-                sheet.line(part, HUES[k], 1.5)
+                sheet.line(part, ink().hues[k], 1.5)
                 if len(part) == 1:
-                    sheet.mark(0, part[0], 2.5, HUES[k])
+                    sheet.mark(0, part[0], 2.5, ink().hues[k])
                 part = []
-    legend(sheet, rows_of, sheet.high - under, size, HUES, [2])
+    legend(sheet, rows_of, sheet.high - under, size, ink().hues, [2])
     if log:
-        sheet.text(axes.left + 4, axes.top, "log₁₀", DIM, text_size(size), "lt")
+        sheet.text(axes.left + 4, axes.top, "log₁₀", ink().dim, text_size(size), "lt")
     last = {n: float(v[-1]) if math.isfinite(v[-1]) else None for n, v in lines}
     return sheet.done(), {"last": last}
 
 
+@themed
 def histogram(
     x: list[Tensor], bins: int, log: bool, size: int, names: list[str] | None = None
 ) -> Any:
@@ -121,28 +117,28 @@ def histogram(
     sheet = Sheet(size, round(size * 0.6) + under)
     top = max(float(c.max()) for c in shown) * 1.05 or 1.0
     axes = Axes(sheet, (low, high), (0, top), size, bottom=under, numbered=False)
-    sheet.line([(axes.left, axes.bottom), (axes.right, axes.bottom)], EDGE, 0.5)
+    sheet.line([(axes.left, axes.bottom), (axes.right, axes.bottom)], ink().edge, 0.5)
     width = (high - low) / bins
     for k, c in enumerate(shown):
         steps: list[tuple[float, float]] = [axes.at(low, 0)]
         for i, height in enumerate(c):
             (x0, y0), (x1, _) = axes.at(low + i * width, height), axes.at(low + (i + 1) * width, 0)
             if len(shown) == 1:
-                sheet.box(x0, y0, max(0.5, x1 - x0 - 0.5), axes.bottom - y0, ACCENT)
+                sheet.box(x0, y0, max(0.5, x1 - x0 - 0.5), axes.bottom - y0, ink().accent)
             steps += [(x0, y0), (x1, y0)]
         if len(shown) > 1:
-            sheet.line([*steps, axes.at(high, 0)], HUES[k], 1.25)
-    sheet.text(axes.left, axes.bottom + 4, short(low), DIM, px, "lt")
-    sheet.text(axes.right, axes.bottom + 4, short(high), DIM, px, "rt")
+            sheet.line([*steps, axes.at(high, 0)], ink().hues[k], 1.25)
+    sheet.text(axes.left, axes.bottom + 4, short(low), ink().dim, px, "lt")
+    sheet.text(axes.right, axes.bottom + 4, short(high), ink().dim, px, "rt")
     below = axes.bottom + px + 10
     if rows:
-        legend(sheet, rows, below, size, HUES, [2])
+        legend(sheet, rows, below, size, ink().hues, [2])
     else:
         only = next(iter(about.values()))
         words = f"mean {short(only['mean'] or 0)}   std {short(only['std'] or 0)}"
         bad = only["not finite"]
         words += f"   {bad} not finite" if bad else ""
-        sheet.text(6, below, words, TEXT, px, "lt")
+        sheet.text(6, below, words, ink().text, px, "lt")
     return sheet.done(), about
 
 
@@ -216,6 +212,7 @@ def neighbours(rows: np.ndarray, flat: np.ndarray, memory: dict[str, Any]) -> np
     return found
 
 
+@themed
 def scatter(
     points: list[Tensor], labels: list[Tensor], projection: str, most: int, size: int,
     names: list[str] | None = None, memory: dict[str, Any] | None = None,
@@ -257,13 +254,13 @@ def scatter(
     # Domains interleaved, so that none hides the other.
     order = np.argsort(np.concatenate([np.linspace(0, 1, len(r)) for r in rows]), kind="stable")
     for i in order:
-        hue = HUES[(label[i] if label[i] >= 0 else domain[i]) % len(HUES)]
+        hue = ink().hues[(label[i] if label[i] >= 0 else domain[i]) % len(ink().hues)]
         sheet.mark(int(domain[i]), axes.at(float(at[i, 0]), float(at[i, 1])), radius, hue)
     y = sheet.high - under + 3
-    plain = [TEXT] if told else HUES
+    plain = [ink().text] if told else ink().hues
     legend(sheet, by_domain, y, size, plain, range(5))
     y += len(by_domain) * (px + 5)
-    legend(sheet, by_class, y, size, [HUES[c % len(HUES)] for c in told], [2])
+    legend(sheet, by_class, y, size, [ink().hues[c % len(ink().hues)] for c in told], [2])
     about = {"shown": len(at), "dropped": int(sum(len(p[:most]) for p in points) - len(at))}
     return sheet.done(), about | ({"variance": share} if math.isfinite(share) else {})
 
@@ -283,6 +280,7 @@ def confusion_counts(logits: Tensor, labels: Tensor | None) -> np.ndarray:
     return numbers(torch.bincount(pairs, minlength=k * k).view(k, k))
 
 
+@themed
 def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int) -> Any:
     """A heat map with its numbers: a row for each label, a column for each prediction."""
     counts = confusion_counts(logits, labels)
@@ -304,13 +302,12 @@ def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int
         for i in range(k):
             for j in range(k):
                 share = shares[i, j]
-                fill = tuple(colours[i][j]) if counts[i, j] else RAISED
+                fill = tuple(colours[i][j]) if counts[i, j] else ink().raised
                 sheet.box(left + j * cell, top + i * cell, cell - 1, cell - 1, fill)
                 text = short(float(counts[i, j]))
                 if counts[i, j] and typeface(px).getlength(text) <= cell - 1 and cell > px:
-                    dark = share > 0.6
                     sheet.text(left + (j + 0.5) * cell, top + (i + 0.5) * cell, text,
-                               GROUND if dark else TEXT, px, "mm")  # fmt: skip
+                               DARK.ground if share > 0.6 else DARK.text, px, "mm")  # fmt: skip
     else:
         from PIL import Image
 
@@ -322,15 +319,15 @@ def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int
         every = max(1, math.ceil((px + 2) / cell))
         for i in range(0, k, every):
             word = clipped(words[i], left - 8, px)
-            sheet.text(left - 5, top + (i + 0.5) * cell, word, DIM, px, "rm")
+            sheet.text(left - 5, top + (i + 0.5) * cell, word, ink().dim, px, "rm")
         widest = max(typeface(px).getlength(w) for w in words)
         every = max(1, math.ceil((min(widest, cell) + 3) / cell)) if widest < cell * 3 else 1
         for j in range(0, k, every):
             word = clipped(words[j], cell * every - 2, px)
-            sheet.text(left + (j + 0.5) * cell, top - 4, word, DIM, px, "mb")
+            sheet.text(left + (j + 0.5) * cell, top - 4, word, ink().dim, px, "mb")
     said = clipped("row: label, column: predicted", size - 62, px)
-    sheet.text(6, sheet.high - 4, said, DIM, px, "lb")
-    sheet.text(size - 5, sheet.high - 4, f"{100 * right:.1f} %", TEXT, px, "rb")
+    sheet.text(6, sheet.high - 4, said, ink().dim, px, "lb")
+    sheet.text(size - 5, sheet.high - 4, f"{100 * right:.1f} %", ink().text, px, "rb")
     return sheet.done(), {"accuracy": right, "examples": int(total)}
 
 
@@ -353,7 +350,7 @@ SURFACES: dict[str, tuple[Any, tuple[float, float], tuple[float, float], Any, bo
 
 
 def terrain(surface: str, wide: int, high: int) -> np.ndarray:
-    """The bands of height of a surface, as a dark picture."""
+    """The bands of height of a surface, as a picture near the ground."""
     height, (x0, x1), (y0, y1), _, log = SURFACES[surface]
     x = np.linspace(x0, x1, wide)[None]
     y = np.linspace(y1, y0, high)[:, None]
@@ -363,6 +360,7 @@ def terrain(surface: str, wide: int, high: int) -> np.ndarray:
     low, top = f.min(), f.max()
     level = np.floor((f - low) / (top - low) * bands * 0.999)
     picture = mapped(level / bands, -0.35, 1.25, sequential()).astype(np.float32) * 0.52
+    picture += 0.0 if ink().ground < ink().text else 0.48 * 255
     edge = np.zeros(f.shape, bool)
     edge[1:] |= level[1:] != level[:-1]
     edge[:, 1:] |= level[:, 1:] != level[:, :-1]
@@ -370,6 +368,7 @@ def terrain(surface: str, wide: int, high: int) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
+@themed
 def contour_race(
     points: list[Tensor], surface: str, size: int, names: list[str] | None = None,
     memory: dict[str, Any] | None = None,
@@ -377,7 +376,7 @@ def contour_race(
     """A surface from above, and on it each point with the trail of its places at the ticks."""
     memory = {} if memory is None else memory
     height, xs, ys, minimum, _ = SURFACES[surface]
-    key = f"{surface} {size}"
+    key = f"{surface} {size} {ink().ground}"
     high = round(size * 0.75)
     if key not in memory:
         memory[key] = terrain(surface, size, high)
@@ -404,14 +403,14 @@ def contour_race(
     axes = Axes(sheet, xs, ys, size, numbered=False)
     axes.left, axes.right, axes.top, axes.bottom = 0, size, 0, high
     if minimum:
-        sheet.mark(4, axes.at(*minimum), 4, TEXT)
+        sheet.mark(4, axes.at(*minimum), 4, ink().text)
     for i, trail in trails.items():
-        sheet.line([axes.at(*p) for p in trail], HUES[i % len(HUES)], 1.75)
+        sheet.line([axes.at(*p) for p in trail], ink().hues[i % len(ink().hues)], 1.75)
     for i, trail in trails.items():
-        sheet.mark(0, axes.at(*trail[-1]), 5.5, GROUND)
-        sheet.mark(0, axes.at(*trail[-1]), 4, HUES[i % len(HUES)])
+        sheet.mark(0, axes.at(*trail[-1]), 5.5, ink().ground)
+        sheet.mark(0, axes.at(*trail[-1]), 4, ink().hues[i % len(ink().hues)])
     below = Sheet(size, max(1, under))
-    legend(below, rows, 5, size, HUES, [0])
+    legend(below, rows, 5, size, ink().hues, [0])
     return stacked([sheet.done(), below.done()]), {"height": values, "diverged": lost}
 
 
@@ -449,6 +448,7 @@ def table_rows(
     return found
 
 
+@themed
 def text_table(
     values: list[Tensor], top: int, example: int, classes: str, size: int,
     names: list[str] | None = None,
@@ -463,12 +463,12 @@ def text_table(
     for i, (name, text, share) in enumerate(rows):
         y = 2 + i * line
         if i:
-            sheet.line([(6, y), (size - 6, y)], RAISED, 0.5)
+            sheet.line([(6, y), (size - 6, y)], ink().raised, 0.5)
         wide = typeface(px).getlength(text)
         if math.isfinite(share):
-            sheet.box(6, y + line - 4, (size - 12) * share, 2, ACCENT)
+            sheet.box(6, y + line - 4, (size - 12) * share, 2, ink().accent)
         text = clipped(text, size * 0.62, px)
-        sheet.text(size - 7, y + line / 2 - 1, text, TEXT, px, "rm")
+        sheet.text(size - 7, y + line / 2 - 1, text, ink().text, px, "rm")
         room = size - 24 - min(wide, size * 0.62)
-        sheet.text(7, y + line / 2 - 1, clipped(name, room, px), DIM, px, "lm")
+        sheet.text(7, y + line / 2 - 1, clipped(name, room, px), ink().dim, px, "lm")
     return sheet.done(), {"rows": [[n, t] for n, t, _ in rows]}

@@ -1,4 +1,4 @@
-"""What all views draw with: one palette on a dark ground, colour tables, smooth lines, text."""
+"""What all views draw with: colour tables, smooth lines, text."""
 
 import functools
 import math
@@ -8,23 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-Colour = tuple[int, int, int]
-
-
-def hexadecimal(text: str) -> Colour:
-    """`#rrggbb` as a colour."""
-    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-
-
-GROUND, RAISED, EDGE = map(hexadecimal, ("#1b1f25", "#262c35", "#4a5462"))
-TEXT, DIM, ACCENT, WRONG = map(hexadecimal, ("#e6e9ee", "#97a2b1", "#58a6ff", "#f0615c"))
-# Okabe & Ito, Color Universal Design, 2008, lifted for a dark ground; then two more for ten digits.
-HUES = tuple(map(hexadecimal, (
-    "#58a6ff", "#f0a030", "#3ec79a", "#e58ac1", "#f5e663", "#e8663c", "#9fdcff", "#b9bec6",
-    "#9a86f0", "#b08d57",
-)))  # fmt: skip
-NEGATIVE, POSITIVE = hexadecimal("#58a6ff"), hexadecimal("#f0a030")
-
+from .ink import Colour, Ink, ink
 
 # Values ------------------------------------------------------------------------------------------
 
@@ -83,13 +67,19 @@ def sequential() -> np.ndarray:
 
 
 @functools.cache
-def diverging() -> np.ndarray:
+def diverging_on(ink: Ink) -> np.ndarray:
     """Blue below, the ground at 0, orange above: 256 3."""
     at = np.array([0, 0.25, 0.5, 0.75, 1])
-    dark = [[a * 0.55 + g * 0.45 for a, g in zip(c, GROUND)] for c in (NEGATIVE, POSITIVE)]
-    stops = np.array([NEGATIVE, dark[0], GROUND, dark[1], POSITIVE], np.float64)
+    ends = ink.hues[:2]
+    half = [[a * 0.55 + g * 0.45 for a, g in zip(c, ink.ground)] for c in ends]
+    stops = np.array([ends[0], half[0], ink.ground, half[1], ends[1]], np.float64)
     x = np.linspace(0, 1, 256)
     return np.stack([np.interp(x, at, stops[:, i]) for i in range(3)], 1).round().astype(np.uint8)
+
+
+def diverging() -> np.ndarray:
+    """`diverging_on` the present ground."""
+    return diverging_on(ink())
 
 
 def mapped(values: np.ndarray, low: float, high: float, table: np.ndarray) -> np.ndarray:
@@ -98,7 +88,7 @@ def mapped(values: np.ndarray, low: float, high: float, table: np.ndarray) -> np
         unit = (values.astype(np.float64) - low) / (high - low)
         index = np.nan_to_num(np.clip(unit, 0, 1) * 255, nan=0.0).round().astype(np.uint8)
     colours = table[index]
-    colours[~np.isfinite(values)] = WRONG
+    colours[~np.isfinite(values)] = ink().wrong
     return colours
 
 
@@ -114,7 +104,7 @@ def as_pictures(images: np.ndarray, range: str = "auto") -> np.ndarray:
     with np.errstate(all="ignore"):
         unit = np.clip((colours.astype(np.float64) - low) / (high - low), 0, 1)
     pictures = np.nan_to_num(unit * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    pictures[~np.isfinite(colours).all(1)] = WRONG
+    pictures[~np.isfinite(colours).all(1)] = ink().wrong
     return np.ascontiguousarray(pictures)
 
 
@@ -152,13 +142,13 @@ def cell_of(shape: Sequence[int], room: float) -> tuple[int, int]:
 
 
 def tiled(
-    pictures: Sequence[np.ndarray], columns: int, size: int, between: Colour = GROUND
+    pictures: Sequence[np.ndarray], columns: int, size: int, between: Colour | None = None
 ) -> np.ndarray:
     """Pictures of one size side by side, about `size` wide, which holds `columns` of them."""
     rows, gap = -(-len(pictures) // columns), 2
     h, w = cell_of(pictures[0].shape, (size - gap * (columns + 1)) / columns)
     sheet = np.empty((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), np.uint8)
-    sheet[:] = between
+    sheet[:] = between or ink().ground
     for i, picture in enumerate(pictures):
         y, x = gap + i // columns * (h + gap), gap + i % columns * (w + gap)
         sheet[y : y + h, x : x + w] = enlarged(picture, w, h)
@@ -175,8 +165,8 @@ def stacked(parts: Sequence[np.ndarray], across: bool = False, gap: int = 0) -> 
         fill[other] = (0, longest - part.shape[other])
         fill[axis] = (0, gap if part is not parts[-1] else 0)
         grown = np.pad(part, fill)
-        grown[part.shape[0] :] = GROUND
-        grown[:, part.shape[1] :] = GROUND
+        grown[part.shape[0] :] = ink().ground
+        grown[:, part.shape[1] :] = ink().ground
         padded.append(grown)
     return np.concatenate(padded, axis)
 
@@ -218,7 +208,7 @@ class Sheet:
         if under is not None:
             self.image = Image.fromarray(under).resize((2 * self.wide, 2 * self.high), 0)
         else:
-            self.image = Image.new("RGB", (2 * self.wide, 2 * self.high), GROUND)
+            self.image = Image.new("RGB", (2 * self.wide, 2 * self.high), ink().ground)
         self.pen = ImageDraw.Draw(self.image)
         self.texts: list[tuple[float, float, str, Colour, int, str]] = []
 
@@ -238,7 +228,9 @@ class Sheet:
 
     def frame(self, x: float, y: float, wide: float, high: float) -> None:
         """A thin outline."""
-        self.pen.rectangle([2 * x, 2 * y, 2 * (x + wide) - 1, 2 * (y + high) - 1], outline=EDGE)
+        self.pen.rectangle(
+            [2 * x, 2 * y, 2 * (x + wide) - 1, 2 * (y + high) - 1], outline=ink().edge
+        )
 
     def mark(self, shape: int, at: Any, r: float, colour: Colour) -> None:
         """A marker: circle, triangle, square, diamond, or cross."""
@@ -257,9 +249,7 @@ class Sheet:
             )[kind - 1]
             self.pen.polygon([(x + r * a, y + r * b) for a, b in corners], fill=colour)
 
-    def text(
-        self, x: float, y: float, words: str, colour: Colour = TEXT, px: int = 11, at: str = "lt"
-    ) -> None:
+    def text(self, x: float, y: float, words: str, colour: Colour, px: int, at: str) -> None:
         """Text whose point `at` (as Pillow's anchors) is at x, y."""
         if words:
             self.texts.append((x, y, words, colour, px, at))
@@ -275,10 +265,10 @@ class Sheet:
         return np.array(small)
 
 
-def caption(words: str, wide: int, px: int, colour: Colour = DIM) -> np.ndarray:
+def caption(words: str, wide: int, px: int) -> np.ndarray:
     """One line of text as a picture."""
     sheet = Sheet(wide, px + 6)
-    sheet.text(3, (px + 6) / 2, clipped(words, wide - 6, px), colour, px, "lm")
+    sheet.text(3, (px + 6) / 2, clipped(words, wide - 6, px), ink().dim, px, "lm")
     return sheet.done()
 
 
@@ -286,7 +276,7 @@ def note(words: str, size: int) -> np.ndarray:
     """A picture that says why there is nothing to see."""
     sheet, px = Sheet(size, size // 2), text_size(size)
     sheet.frame(0, 0, size, size // 2)
-    sheet.text(size / 2, size / 4, clipped(words, size - 12, px), DIM, px, "mm")
+    sheet.text(size / 2, size / 4, clipped(words, size - 12, px), ink().dim, px, "mm")
     return sheet.done()
 
 
@@ -309,19 +299,19 @@ class Axes:
             return
         for value in ticks(*y):
             _, at = self.at(x[0], value)
-            sheet.line([(self.left, at), (self.right, at)], RAISED, 0.5)
-            sheet.text(self.left - 4, at, short(value), DIM, px, "rm")
+            sheet.line([(self.left, at), (self.right, at)], ink().raised, 0.5)
+            sheet.text(self.left - 4, at, short(value), ink().dim, px, "rm")
         end = -1e9
         for value in ticks(*x):
             at, _ = self.at(value, y[0])
             half = typeface(px).getlength(short(value)) / 2
             at_text = min(max(at, self.left + half - 4), sheet.wide - half - 2)
-            sheet.line([(at, self.bottom), (at, self.bottom + 3)], EDGE, 0.5)
+            sheet.line([(at, self.bottom), (at, self.bottom + 3)], ink().edge, 0.5)
             if at_text - half > end + 6:
-                sheet.text(at_text, self.bottom + 5, short(value), DIM, px, "mt")
+                sheet.text(at_text, self.bottom + 5, short(value), ink().dim, px, "mt")
                 end = at_text + half
-        sheet.line([(self.left, self.top), (self.left, self.bottom)], EDGE, 0.5)
-        sheet.line([(self.left, self.bottom), (self.right, self.bottom)], EDGE, 0.5)
+        sheet.line([(self.left, self.top), (self.left, self.bottom)], ink().edge, 0.5)
+        sheet.line([(self.left, self.bottom), (self.right, self.bottom)], ink().edge, 0.5)
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """The pixel of a point."""
@@ -355,7 +345,7 @@ def legend(
         x = 6.0
         for i, name in row:
             sheet.mark(shapes[i % len(shapes)], (x + 5, y + px / 2), 4, colours[i % len(colours)])
-            sheet.text(x + 13, y + px / 2, name, TEXT, px, "lm")
+            sheet.text(x + 13, y + px / 2, name, ink().text, px, "lm")
             x += 14 + typeface(px).getlength(name) + 10
         y += px + 5
 

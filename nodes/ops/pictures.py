@@ -8,11 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from .drawing import (
-    ACCENT,
-    DIM,
-    EDGE,
-    GROUND,
-    HUES,
     Sheet,
     as_pictures,
     caption,
@@ -31,6 +26,7 @@ from .drawing import (
     text_size,
     tiled,
 )
+from .ink import ink, themed
 
 WIDEST = 4096  # pixels of a side, beyond which an image is thinned before anything is computed
 
@@ -59,6 +55,7 @@ def four_axes(x: Tensor, most: int, room: float = WIDEST) -> np.ndarray:
     return numbers(x)
 
 
+@themed
 def image_grid(
     images: list[Tensor], columns: int, rows: int, range: str, size: int,
     names: list[str] | None = None,
@@ -78,6 +75,7 @@ def image_grid(
     return stacked(parts) if parts else note("no examples", size)
 
 
+@themed
 def feature_maps(x: Tensor, example: int, channels: int, scale: str, size: int) -> np.ndarray:
     """The channels of one example as heat maps, each in its own range or all in one."""
     if not x.numel() or example >= len(x):
@@ -92,6 +90,7 @@ def feature_maps(x: Tensor, example: int, channels: int, scale: str, size: int) 
     return tiled(pictures, math.ceil(math.sqrt(len(pictures))), size)
 
 
+@themed
 def filters(
     weight: str, most: int, size: int, weights: list[tuple[str, Tensor]] | None = None
 ) -> Any:
@@ -122,7 +121,7 @@ def filters(
         tiles = w[: max(1, most // columns), :columns].reshape(-1, *w.shape[2:])
     reach = reach_of(tiles)
     pictures = [mapped(tile, -reach, reach, diverging()) for tile in tiles]
-    return tiled(pictures, columns, size, EDGE), about
+    return tiled(pictures, columns, size, ink().edge), about
 
 
 def reach_of(values: np.ndarray) -> float:
@@ -139,6 +138,7 @@ def heat(values: np.ndarray, size: int) -> np.ndarray:
     return enlarged(picture, w, min(size, max(h, 8 * len(values))))
 
 
+@themed
 def before_after(
     before: Tensor, after: Tensor, example: int, range: str, size: int
 ) -> Any:  # fmt: skip
@@ -198,6 +198,7 @@ def flow_colours(u: np.ndarray, v: np.ndarray, largest: float) -> np.ndarray:
     return np.floor(255 * colour).astype(np.uint8)
 
 
+@themed
 def flow_picture(
     flow: Tensor, example: int, largest: float, arrows: int, relative: bool, size: int
 ) -> Any:
@@ -217,7 +218,7 @@ def flow_picture(
     length = np.hypot(*np.where(np.isfinite(values), values, 0))
     top = largest or float(np.quantile(length, 0.99)) or 1.0
     picture = flow_colours(values[0], values[1], top)
-    picture[~np.isfinite(values).all(0)] = (240, 97, 92)
+    picture[~np.isfinite(values).all(0)] = ink().wrong
     scale = size / max(high, wide)
     w, h = round(wide * scale), round(high * scale)
     picture = enlarged(picture, max(8, w), max(8, h))
@@ -262,6 +263,7 @@ def outline(where: np.ndarray) -> np.ndarray:
     return np.concatenate(sides)
 
 
+@themed
 def quadrilateral(
     image: Tensor, where: Tensor, count: int, align_corners: bool, range: str, size: int
 ) -> Any:
@@ -292,10 +294,10 @@ def quadrilateral(
             if align_corners:  # ±1 are the middles of the outermost pixels
                 border = border * np.array([(wide - 1) / wide, (high - 1) / high])
             points = np.clip((border + 1) / 2, -4, 5) * np.array([w, h]) + np.array([left, top])
-            sheet.line([*points, points[0], points[1]], GROUND, 3.5)
-            sheet.line([*points, points[0], points[1]], HUES[1], 1.75)
-            sheet.mark(0, points[0], 4.5, GROUND)
-            sheet.mark(0, points[0], 3, ACCENT)
+            sheet.line([*points, points[0], points[1]], ink().ground, 3.5)
+            sheet.line([*points, points[0], points[1]], ink().hues[1], 1.75)
+            sheet.mark(0, points[0], 4.5, ink().ground)
+            sheet.mark(0, points[0], 3, ink().accent)
         drawn.append(sheet.done())
     return tiled(drawn, columns, size), {"corners": corners}
 
@@ -303,6 +305,7 @@ def quadrilateral(
 # Matrices ----------------------------------------------------------------------------------------
 
 
+@themed
 def gram_map(
     matrix: list[Tensor], map: str, example: int, size: int, names: list[str] | None = None
 ) -> Any:
@@ -336,7 +339,7 @@ def gram_map(
 
     bar.image.paste(Image.fromarray(np.repeat(strip, 8, 0)).resize((2 * wide, 16), 0),
                     (2 * (size // 3), px + 2))  # fmt: skip
-    bar.text(size // 3 - 5, (px + 10) / 2, short(low), DIM, px, "rm")
-    bar.text(size // 3 + wide + 5, (px + 10) / 2, short(high), DIM, px, "lm")
+    bar.text(size // 3 - 5, (px + 10) / 2, short(low), ink().dim, px, "rm")
+    bar.text(size // 3 + wide + 5, (px + 10) / 2, short(high), ink().dim, px, "lm")
     picture = stacked([stacked(columns, across=True, gap=4), bar.done()])
     return picture, {"low": low, "high": high}
