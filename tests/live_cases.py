@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def small_dann(screen: Screen) -> Live:
     assert screen.wait(lambda: screen.session.analysis is not None, 60)
     screen.key("f")
     return live_of(screen)
+
+
+def written(screen: Screen) -> set[str]:
+    """The words that stand over the canvas."""
+    found = screen.dpg.get_item_children(screen.window.canvas.layers["overlay"], 2)
+    texts = [i for i in found if "mvDrawText" in screen.dpg.get_item_type(i)]
+    return {screen.dpg.get_item_configuration(i)["text"] for i in texts}
 
 
 def state(screen: Screen, wanted: str, seconds: float = 90) -> None:
@@ -216,10 +224,26 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     assert live.peeks == ["features"]
     assert screen.wait(lambda: "features" in live.pictures, 90), live.told
     screen.at(screen.empty(0.5, 0.95))
+    canvas = screen.window.canvas
+    plain = {link: wire.width for link, wire in canvas.wires.items()}
+    assert {*plain.values()} == {1.0} and "zoom in" not in written(screen)
     screen.key("p")
     assert screen.wait(lambda: live.probe, 90), live.told
     screen.turn(4)
-    assert any("±" in words[0] for words in screen.window.canvas.probes.values())
+    assert any("±" in found.words[0] for found in canvas.probes.values())
+    # From afar the numbers can't be read: links are wide or thin, and a legend says what to do.
+    assert "zoom in" not in written(screen)
+    near = screen.gestures.view
+    screen.gestures.view = replace(near, zoom=0.25)
+    screen.turn(4)
+    assert canvas.far and "zoom in" in written(screen)
+    widths = {to: canvas.wires[link].width for link in plain for to in [str(link.to)]}
+    assert widths["digits.x"] > 1 > widths["accuracy_t.logits"]  # no loss flows through a metric
+    thick = [screen.dpg.get_item_configuration(item)["thickness"]
+             for wire in canvas.wires.values() for item in wire.far]  # fmt: skip
+    assert max(thick) > 2 * min(thick)
+    screen.gestures.view = near
+    screen.turn(2)
     notes = notes_on(live.probe, screen.session)
     assert "∇ × −" in notes["reversed"][1].replace("-", "−") and "cos" in notes["features"][1]
     assert screen.wait(lambda: live.frame("images", live.step) is not None, 60)

@@ -14,7 +14,7 @@ from hypothesis import given
 from nodegraph.gui.curves import MOST, as_csv, smoothed, thinned
 from nodegraph.gui.geometry import dashes, wire
 from nodegraph.gui.live import Curve
-from nodegraph.gui.probing import in_words, number
+from nodegraph.gui.probing import THICK, THIN, gradient, in_words, number, wide
 from nodegraph.gui.values import about, as_pairs, as_text, pairs, read, scrubbed, typed
 from nodegraph.node import Nodes, Setting
 
@@ -114,3 +114,11 @@ def test_probes_say_the_most_first_and_less_where_there_is_no_room() -> None:
     assert [len(w) for w in words[:3]] == sorted((len(w) for w in words[:3]), reverse=True)
     assert in_words({"mean": None, "std": None}) == ("not finite ± not finite",) * 2
     assert number(None) == "not finite"
+
+
+def test_the_larger_a_gradient_the_wider_its_link() -> None:
+    assert wide([1e-4, 0.0, 1e-2, 1.0]) == [1.0, THIN, pytest.approx((1 + THICK) / 2), THICK]
+    assert wide([0.5, 0.5]) == [THICK, THICK] and wide([0.0]) == [THIN] and wide([]) == []
+    assert gradient({"gradients": {"a": 3.0, "b": 4.0}}) == 5.0 and gradient({}) == 0.0
+    broken = gradient({"gradients": {"a": None}})  # not finite: what is wrong is to be seen
+    assert wide([1e-3, broken, 1e3]) == [1.0, THICK, THICK]

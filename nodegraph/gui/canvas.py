@@ -16,6 +16,7 @@ import dearpygui.dearpygui as dpg
 from .boxes import HEAD, PAD, ROW, SMALL, TEXT, TITLE, Box, Face, Pin, clipped, measure
 from .geometry import dashes, polyline
 from .palette import Colour, Palette, faded, hexed
+from .probing import OnLink
 from .scene import Link, Scene, Wire, changes
 from .view import View
 
@@ -60,6 +61,7 @@ class DrawnWire:
     curves: list[int | str]
     chip: int | str
     far: list[int | str]
+    width: float  # in parts of the usual one
     thick: float
     labelled: bool
 
@@ -100,8 +102,7 @@ class Canvas:
     visible: set[Hashable] = field(default_factory=set)  # the boxes and wires that are in sight
     grid_key: tuple[Any, ...] = ()
     pictures: Mapping[str, Shown] = field(default_factory=dict)  # by box
-    # What stands on links instead of shapes, the longest first.
-    probes: Mapping[Link, Sequence[str]] = field(default_factory=dict)
+    probes: Mapping[Link, OnLink] = field(default_factory=dict)  # instead of shapes
 
     def build(self) -> None:
         """Make the plot and its layers in the current container."""
@@ -255,8 +256,8 @@ class Canvas:
             elif name in self.scene.boxes:
                 self.draw_box(name, self.scene.boxes[name], name in self.scene.selection)
 
-    def show_probes(self, probes: Mapping[Link, Sequence[str]]) -> None:
-        """Other words on the links: what probes have found, instead of the shapes."""
+    def show_probes(self, probes: Mapping[Link, OnLink]) -> None:
+        """Other words on the links, and other widths: what probes have found, instead of shapes."""
         before, self.probes = self.probes, probes
         for link in {*before, *probes}:
             if before.get(link) != probes.get(link) and link in self.scene.wires:
@@ -392,33 +393,34 @@ class Canvas:
         else:
             self.visible.discard(link)
         item = dpg.add_draw_node(parent=self.layers["wires"], show=link in self.visible)
-        colour = self.palette.kind(wire.kind)
-        labelled = self.view.zoom >= LABELS
+        colour, probed = self.palette.kind(wire.kind), self.probes.get(link)
+        labelled, width = self.view.zoom >= LABELS, probed.width if probed else 1.0
+        thick = self.thick * width
         if wire.turn:
             curves = [
                 dpg.draw_polyline(
-                    [list(p) for p in dash], color=colour, thickness=self.thick, parent=item
+                    [list(p) for p in dash], color=colour, thickness=thick, parent=item
                 )
                 for dash in dashes(wire.curves, *DASHES[wire.turn])
             ]
         else:
             curves = [
                 dpg.draw_bezier_cubic(
-                    *map(list, curve), color=colour, thickness=self.thick, parent=item,
+                    *map(list, curve), color=colour, thickness=thick, parent=item,
                     segments=SEGMENTS if curve[3][0] > curve[0][0] else 2 * SEGMENTS,
                 )
                 for curve in wire.curves
             ]  # fmt: skip
         far = [
             dpg.draw_polyline(
-                [list(p) for p in polyline(curve)[::4]], color=colour, thickness=5.0,
+                [list(p) for p in polyline(curve)[::4]], color=colour, thickness=5.0 * width,
                 parent=self.layers["far_wires"],
             )
             for curve in wire.curves
         ]  # fmt: skip
         for point in wire.points:
             dpg.draw_circle(point, 4, fill=colour, color=NOTHING, segments=12, parent=item)
-        if label := fitted(wire, self.probes.get(link) or shape_words(wire.label)):
+        if label := fitted(wire, probed.words if probed else shape_words(wire.label)):
             x, y = middle(wire)
             wide = measure(label, 10) + 12
             chip: int | str = dpg.add_draw_node(parent=item, show=labelled)
@@ -431,7 +433,7 @@ class Canvas:
             )
         else:
             chip = ""
-        self.wires[link] = DrawnWire(item, curves, chip, far, self.thick, labelled)
+        self.wires[link] = DrawnWire(item, curves, chip, far, width, thick, labelled)
 
     def draw_frames(self, frames: Mapping[str, Any], chosen: frozenset[str]) -> None:
         """Comment frames, behind everything."""
@@ -467,7 +469,7 @@ class Canvas:
         for thing in near - self.visible:
             self.toggle(thing, True)
         self.visible = near
-        detailed, labelled, thick = self.view.zoom >= DETAIL, self.view.zoom >= LABELS, self.thick
+        detailed, labelled = self.view.zoom >= DETAIL, self.view.zoom >= LABELS
         for thing in near:
             box = self.boxes.get(thing) if isinstance(thing, str) else None
             if box is not None and box.detailed != detailed:
@@ -477,10 +479,10 @@ class Canvas:
             wire = self.wires.get(thing) if isinstance(thing, Link) else None
             if wire is None:
                 continue
-            if wire.thick != thick:
-                wire.thick = thick
+            if wire.thick != self.thick * wire.width:
+                wire.thick = self.thick * wire.width
                 for item in wire.curves:
-                    dpg.configure_item(item, thickness=thick)
+                    dpg.configure_item(item, thickness=wire.thick)
             if wire.chip and wire.labelled != labelled:
                 wire.labelled = labelled
                 dpg.configure_item(wire.chip, show=labelled)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from ..reach import Reach
 from .boxes import NARROW, measure, wrapped
-from .canvas import NOTHING, RADIUS, SEGMENTS, Canvas
+from .canvas import LABELS, NOTHING, RADIUS, SEGMENTS, Canvas
 from .geometry import dashes, wire
 from .gestures import Gestures
 from .hits import Hit
-from .palette import faded
+from .palette import Colour, faded
 from .scene import Link
 from .view import View
+
+Row = tuple[str, Colour, str]  # of a legend: a mark or word, its colour, and what it means
 
 DELAY = 0.6  # seconds of rest after which a tooltip shows
 WIDE = 420  # pixels of a tooltip
@@ -45,9 +47,10 @@ class Marks:
     def show(
         self, gestures: Gestures, reach: Reach | None = None,
         notes: Mapping[str, tuple[str, str]] | None = None, tips: bool = True,
+        probing: bool = False,
     ) -> bool:  # fmt: skip
         """Draw the overlay, what a gradient reaches, and notes under boxes (a kind,
-        "warning" or "", and a text); whether anything changed."""
+        "warning" or "", and a text), or that links are probed; whether anything changed."""
         notes = notes or {}
         overlay = gestures.overlay
         if overlay.hover != self.hover:
@@ -55,7 +58,7 @@ class Marks:
         self.told = self.rested
         self.shown = tips and self.rested and not gestures.busy
         drawn = (id(overlay), id(gestures.scene), id(reach), tuple(notes.items()))
-        seen = (*drawn, gestures.view, self.shown, overlay.hover)
+        seen = (*drawn, gestures.view, self.shown, overlay.hover, probing, bool(self.canvas.probes))
         if seen == self.seen and not gestures.busy:
             return False
         self.seen = seen
@@ -69,9 +72,11 @@ class Marks:
         dpg.push_container_stack(layer)
         if reach is not None:
             self.reached_nodes(gestures, reach)
-            self.legend(gestures.view)
+            self.legend(gestures.view, self.of_reach())
         else:
             self.notes(gestures, notes)
+            if probing:
+                self.legend(gestures.view, self.of_probes(gestures.view))
         self.draw(gestures)
         if self.shown and overlay.tooltip:
             self.text(gestures.view, gestures.cursor, overlay.tooltip)
@@ -124,15 +129,28 @@ class Marks:
             )  # fmt: skip
             dpg.draw_text((x + 5 * px, y - 18 * px), words, size=size, color=p.canvas)
 
-    def legend(self, view: View) -> None:
-        """What the marks of a gradient's reach mean, in the lower left corner."""
-        p, px = self.canvas.palette, 1 / view.zoom
-        rows = (
+    def of_reach(self) -> Sequence[Row]:
+        """What the marks of a gradient's reach mean."""
+        p = self.canvas.palette
+        return (
             ("moves", p.good, "its weights move"),
             ("gradient", p.accent, "the gradient passes"),
             ("+  −  ±", p.accent, "its sign: − after a reversal (dashed), ± where both meet"),
             ("· · ·", p.warning, "the gradient stops"),
         )
+
+    def of_probes(self, view: View) -> Sequence[Row]:
+        """What probes show, and where it is to be seen at this zoom."""
+        p = self.canvas.palette
+        if not self.canvas.probes:
+            return (("probes", p.accent, "come with the next step: train, or make one step"),)
+        wide = ("wide", p.text, "a large gradient comes back; thin: a small one, thinnest: none")
+        near = ("zoom in", p.accent, "to read mean ± deviation, zeros and ∇ on the links")
+        return (wide, near) if view.zoom < LABELS else (wide,)
+
+    def legend(self, view: View, rows: Sequence[Row]) -> None:
+        """What marks mean, in the lower left corner."""
+        p, px = self.canvas.palette, 1 / view.zoom
         left, top = view.to_canvas(10, view.height - 22 * len(rows) - 14)
         wide = 86 + max(measure(text, 12) for _, _, text in rows)
         dpg.draw_rectangle(

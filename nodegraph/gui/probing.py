@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from ..graph import refs
 from ..session import Session
 from .scene import Link
 
 T = TypeVar("T")
-Probed = tuple[dict[Link, tuple[str, ...]], dict[str, tuple[str, str]]]  # on links, under boxes
+THIN, THICK = 0.5, 3.5  # of the width of a link
+
+
+class OnLink(NamedTuple):
+    """What is found on a link: words, the longest first, and how wide the link is drawn."""
+
+    words: tuple[str, ...]
+    width: float = 1.0
+
+
+Probed = tuple[dict[Link, OnLink], dict[str, tuple[str, str]]]  # on links, under boxes
 
 
 def here(found: Mapping[str, T], session: Session) -> dict[str, T]:
@@ -22,9 +33,9 @@ def here(found: Mapping[str, T], session: Session) -> dict[str, T]:
 
 def probes_on(
     links: Iterable[Link], probe: Mapping[str, Any], session: Session
-) -> dict[Link, tuple[str, ...]]:
+) -> dict[Link, OnLink]:
     """What stands on each link: mean ± deviation, the share of zeros, the gradients' norms; and
-    less of it, for links that are short."""
+    less of it, for links that are short. The larger the gradient, the wider the link."""
     known = here(probe.get("links", {}), session) if probe else {}
     found = {}
     for link in links if known else ():
@@ -32,8 +43,32 @@ def probes_on(
         index = sources.index(link.source) if link.source in sources else 0
         about = known.get(str(link.to)) or known.get(f"{link.to}[{index}]")
         if about is not None:
-            found[link] = in_words(about)
-    return found
+            found[link] = about
+    widths = wide([gradient(about) for about in found.values()])
+    return {
+        link: OnLink(in_words(about), width)
+        for (link, about), width in zip(found.items(), widths, strict=True)
+    }
+
+
+def gradient(about: Mapping[str, Any]) -> float:
+    """The length of all gradients that come back through a link; ∞ where one is not finite."""
+    norms = (about.get("gradients") or {}).values()
+    return math.hypot(*(math.inf if g is None else g for g in norms))
+
+
+def wide(norms: Sequence[float]) -> list[float]:
+    """Widths for gradients, by their logarithm; thin where none comes back."""
+    logs = [math.log10(n) for n in norms if 0 < n < math.inf]
+    low, span = min(logs, default=0.0), max(logs, default=0.0) - min(logs, default=0.0)
+
+    def width(norm: float) -> float:
+        if norm == 0:
+            return THIN
+        share = (math.log10(norm) - low) / span if span and norm < math.inf else 1.0
+        return 1.0 + (THICK - 1.0) * share
+
+    return [*map(width, norms)]
 
 
 def in_words(about: Mapping[str, Any]) -> tuple[str, ...]:

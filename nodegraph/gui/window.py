@@ -511,7 +511,8 @@ class Window:
         self.dock.show(tab, shown, self.transport.looking, self.dock_high, stale)
         self.transport.show(tab.live)
         self.minimap.show(scene, gestures.view)
-        if self.marks.show(gestures, self.reach(tab), notes, tips=not self.popups.open):
+        tips = not self.popups.open
+        if self.marks.show(gestures, self.reach(tab), notes, tips, tab.live.probing):
             self.quiet = 0
 
     def shown(self, tab: Tab) -> dict[str, Shown]:
