@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from .graph import Entry, Graph, Stage, refs, substitute
 from .library import Library, standard
 from .names import EditError
+from .origins import Names, renamed
 from .problem import short
+from .scope import Scope
 
 
 class Change(NamedTuple):
@@ -18,13 +20,20 @@ class Change(NamedTuple):
     structural: bool = True
 
 
-def changes(old: Graph, new: Graph, library: Library | None = None) -> list[Change]:
+def changes(
+    old: Graph, new: Graph, library: Library | None = None, names: Names | None = None
+) -> list[Change]:
     """The differences that training can see, of two graphs whose presets are chosen.
 
     References count as the values that they stand for, so `$gamma` differs where `gamma` does.
+    `names` are new places of nodes by old ones: a node of another name is the same node.
     """
     library = library or standard()
-    found = [*_inside(old, new, "", library)]
+    found = []
+    if names:
+        old = renamed(old, names, Scope(library))
+        found = [Change(f"{a} is called {b} now", False) for a, b in names.items()]
+    found += _inside(old, new, "", library)
     before, after = ({s.name: s for s in g.train} for g in (old, new))
     found += [Change(f"stage {name} removed") for name in before if name not in after]
     found += [Change(f"stage {name} added") for name in after if name not in before]

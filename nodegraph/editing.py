@@ -33,7 +33,7 @@ class Editing:
     def do(
         self, label: str, edit: Edit, gesture: object = None, *,
         select: Iterable[str] | None = None, select_new: bool = False,
-        where: Sequence[str] | None = None,
+        where: Sequence[str] | None = None, names: Mapping[str, str] | None = None,
     ) -> bool:  # fmt: skip
         """Make an edit."""
         raise NotImplementedError
@@ -67,7 +67,10 @@ class Editing:
     def rename(self, old: str, new: str) -> bool:
         """A node by another name."""
         chosen = {new if n == old else n for n in self.selection}
-        return self.do(f"Rename {old}", lambda g, s: edits.rename(g, old, new, s), select=chosen)
+        return self.do(
+            f"Rename {old}", lambda g, s: edits.rename(g, old, new, s), select=chosen,
+            names={old: new},
+        )  # fmt: skip
 
     def rename_group(self, old: str, new: str) -> bool:
         """A group by another name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .graph import Graph
+from .origins import Names, Origins, followed
 
 
 class History:
@@ -10,6 +11,7 @@ class History:
 
     def __init__(self, graph: Graph, label: str = "Open", saved: bool = True) -> None:
         self.steps: list[tuple[str, Graph]] = [(label, graph)]
+        self.origins: list[Origins] = [followed({}, graph, {})]  # of the nodes of each graph
         self.cursor = 0
         self._gesture: object = None
         self._saved: Graph | None = graph if saved else None
@@ -47,15 +49,21 @@ class History:
         """Remember no graph as the one in the file."""
         self._saved = None
 
-    def push(self, label: str, graph: Graph, gesture: object = None) -> None:
-        """Add a graph after the cursor. An equal one adds nothing.
+    def push(
+        self, label: str, graph: Graph, gesture: object = None, names: Names | None = None
+    ) -> None:
+        """Add a graph after the cursor. An equal one adds nothing. `names` are new places of nodes
+        by old ones, where the edit renamed any.
 
         The steps of one `gesture` (a drag, a slider held down: any value but None) are one step.
         """
+        origins = followed(self.origins[self.cursor], graph, names or {})
         if gesture is not None and gesture == self._gesture:
             self.steps[self.cursor :] = [(label, graph)]
+            self.origins[self.cursor :] = [origins]
         elif graph != self.current:
             self.steps[self.cursor + 1 :] = [(label, graph)]
+            self.origins[self.cursor + 1 :] = [origins]
             self.cursor += 1
             self._gesture = gesture
 

@@ -69,6 +69,7 @@ class Edit:
     preset: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)  # new ones of nodes, by old ones
 
 
 @dataclass

@@ -20,6 +20,7 @@ from .groups import centre
 from .history import History
 from .layout import FRAME, OUT
 from .library import Library, standard
+from .origins import Origins, place
 from .scope import Scope, type_name
 
 STEP = 40  # how far from the original a copy is put
@@ -108,6 +109,11 @@ class Session(Editing):
         return self.history.current
 
     @property
+    def origins(self) -> Origins:
+        """Which node of the whole graph is which, through all its names."""
+        return self.history.origins[self.history.cursor]
+
+    @property
     def graph(self) -> Graph:
         """The graph that is shown: the root, or the group that was entered last."""
         return self.root.groups[self.path[-1]] if self.path else self.root
@@ -146,12 +152,13 @@ class Session(Editing):
     def do(
         self, label: str, edit: Edit, gesture: object | None = None, *,
         select: Iterable[str] | None = None, select_new: bool = False,
-        where: Sequence[str] | None = None,
+        where: Sequence[str] | None = None, names: Mapping[str, str] | None = None,
     ) -> bool:  # fmt: skip
         """Make an edit of the graph that is shown, as one step; False and a message if refused.
 
         Edits of one `gesture` are one step. `select` is selected afterwards, or what is new.
-        `where` is the path of another graph than the one shown.
+        `where` is the path of another graph than the one shown; `names` are new names of nodes in
+        it by old ones.
         """
         before, path = self.graph, self.path if where is None else where
 
@@ -163,8 +170,9 @@ class Session(Editing):
         except GraphError as refused:
             self.tell(str(refused), "refused")
             return False
-        was = self.history.current
-        self.history.push(label, root, gesture)
+        was, group = self.history.current, path[-1] if path else ""
+        moved = {place(group, old): place(group, new) for old, new in (names or {}).items()}
+        self.history.push(label, root, gesture, moved)
         if self.history.current is not was:
             self.edition += 1
         self.message = None

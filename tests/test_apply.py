@@ -12,9 +12,12 @@ import torch
 from conftest import ROOT
 
 import nodegraph
-from nodegraph import files, runs
+from nodegraph import edits, files, runs
 from nodegraph.changes import changes
 from nodegraph.graph import Entry, Graph, GraphError, Ref
+from nodegraph.library import standard
+from nodegraph.scope import Scope
+from nodegraph.session import Session
 from nodegraph.training.run import checked, graph_at, restore, resume, start
 from nodegraph.training.trainer import Options, Stepped, Trainer
 
@@ -128,6 +131,75 @@ def test_what_is_put_in_begins_anew_and_all_else_goes_on() -> None:
     steps(made, 2)
     back = made.apply(graph)
     assert back.lost == ("more",) and back.kept == back.of == told.of - 1
+
+
+NAMES = {
+    "features": "body", "Features/conv2": "second", "digits": "head", "adapt": "both",
+    "source": "pages", "digit_loss": "reading",
+}  # fmt: skip
+
+
+def called(graph: Graph, names: dict[str, str]) -> Graph:
+    """A graph with new names, as a person gives them one by one."""
+    session = Session(graph)
+    for old, new in names.items():
+        group, _, name = old.rpartition("/")
+        session.path = (group,) if group else ()
+        assert session.rename(name, new), session.message
+    return session.root
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_renamed_goes_on_as_it_was(told: bool, tmp_path: Path) -> None:
+    graph = named("dann")
+    whole = steps(begun(graph), 99)
+    part = steps(begun(graph, tmp_path / "run"), 2)
+    places = {o: f"{o.rpartition('/')[0]}/{n}".lstrip("/") for o, n in NAMES.items()}
+    other = checked(called(graph, NAMES), "", {})
+    found = part.apply(other, names=places if told else {})
+    again = list(part.net.state_dict())
+    assert "body.second.weight" in again and "features.conv2.weight" not in again
+    if not told:  # the control: another node in its place is another node
+        assert {"body.conv1", "body.second", "head.fc1"} <= {*found.fresh}
+        assert {"pages", "both"} <= {*found.restarted}
+    else:
+        assert found.kept == found.of == 7 and not (found.fresh or found.lost or found.restarted)
+        assert found.saved is None and found.what[0] == "features is called body now"
+        steps(part, 2)
+        # Killed here: the last checkpoint has the old names, the change is made again.
+        part = resume(tmp_path / "run")
+    steps(part, 99)
+    a, b = (list(t.net.state_dict().values()) for t in (whole, part))
+    assert all(map(torch.equal, a, b)) == told
+    if told:  # and back: an undo is a change like others
+        part = steps(begun(graph), 2)
+        part.apply(other, names=places)
+        steps(part, 1)
+        back = {new: old for old, new in places.items()}
+        assert part.apply(graph, names=back).kept == 7
+        assert same(whole, steps(part, 99))
+
+
+def test_names_that_are_exchanged_and_taken_over_take_their_weights_along() -> None:
+    graph = named("lenet", steps=6)
+    part = steps(begun(graph), 2)
+    layers = [k for k, c in part.body.calls["features"].body.calls.items() if c.weights()]
+    first, second = (f"Features/{k}" for k in layers[:2])
+    kept = {k: v.clone() for k, v in part.net.state_dict().items()}
+    # The second layer takes the name of the first, which is new: it has another shape, too.
+    told = part.apply(graph, names={first: second})
+    assert told.fresh == (f"features.{layers[0]}", f"features.{layers[1]}")
+    part = steps(begun(graph), 2)
+    body = graph.groups["Features"]
+    turned = edits.rename(body, layers[0], "spare", Scope(standard()))
+    turned = edits.rename(turned, layers[1], layers[0], Scope(standard()))
+    turned = edits.rename(turned, "spare", layers[1], Scope(standard()))
+    other = graph.with_(groups={**graph.groups, "Features": turned})
+    told = part.apply(other, names={first: second, second: first})
+    now = part.net.state_dict()
+    assert told.kept == told.of and not told.lost
+    for a, b in (layers[:2], layers[1::-1]):
+        assert torch.equal(now[f"features.{a}.weight"], kept[f"features.{b}.weight"])
 
 
 def test_a_source_is_loaded_again_only_when_it_is_another() -> None:

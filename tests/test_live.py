@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,10 @@ import torch
 from live import CPU, FAULTY, GAME, PLAIN, ROOT, Waited, alone, equal, weights
 from test_worker import framed
 
-from nodegraph import runs
+from nodegraph import files, runs
+from nodegraph.gui.live import Live
+from nodegraph.gui.live import Options as Chosen
+from nodegraph.session import Session
 from nodegraph.worker import frames
 from nodegraph.worker.frames import ProtocolError
 from nodegraph.worker.outbox import Outbox, thinned
@@ -173,6 +176,43 @@ def test_a_run_can_be_played_changed_and_gone_back_in(tmp_path: Path, live: Wait
     assert live.all("stopped")
     found = runs.read(tmp_path / "run")
     assert found.checkpoints[-1].name == name and len(found.edits) == 2
+
+
+def test_a_rename_and_its_undo_are_applied_at_once_and_lose_nothing(tmp_path: Path) -> None:
+    session = Session(files.parse(PLAIN).graph)
+    live = Live(session, tmp_path)
+    live.options = Chosen(seed=3, device="cpu")
+
+    def until(found: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not found():
+            live.poll()
+            assert time.monotonic() < end, (live.state, live.told, session.message)
+            time.sleep(0.01)
+
+    live.start(paused=True)
+    until(lambda: live.state == "paused" and live.status)
+    for turn, change in enumerate((
+        lambda: session.rename("d_x", "critic"), lambda: session.rename("g_step", "maker"),
+        session.undo, session.undo, lambda: session.rename("g", "made"),
+        session.undo, lambda: session.set_param("g_step", "lr", 0.05),
+    )):  # fmt: skip
+        live.do("step", 5)
+        until(lambda t=turn: live.step == 5 * (t + 1) and live.state == "paused")
+        marks = len(live.marks)
+        assert change()
+        until(lambda m=marks: len(live.marks) > m or session.root is live.trained)
+    words = [text for _, text in live.marks]
+    assert words[:3] == [
+        "d_x is called critic now", "g_step is called maker now", "maker is called g_step now",
+    ]  # fmt: skip
+    assert not live.waiting and not live.before and live.state == "paused"
+    live.play()
+    until(lambda: live.state == "finished")
+    live.stop()
+    until(lambda: live.state == "stopped")
+    assert live.folder is not None
+    assert equal(weights(live.folder), alone(tmp_path / "alone"))
 
 
 def test_what_can_not_be_trained_is_told_and_ends(live: Waited) -> None:

@@ -17,6 +17,7 @@ from .. import files, runs
 from ..changes import Change, changes
 from ..graph import Graph, GraphError, Stage, choose, substitute
 from ..node import View
+from ..origins import Origins, renames
 from ..scope import Scope
 from ..session import Session
 from ..worker.run import Run
@@ -114,9 +115,11 @@ class Live:
         self.found: set[str] = set()  # what probes have told already
         self.marks: list[tuple[int, str]] = []  # step, and what was changed there
         self.trained: Graph | None = None  # the graph that the worker has
+        self.origins = self.session.origins  # which of its nodes is which
         self.before: list[tuple[Graph, str]] = []  # graphs that were changed, their checkpoints
         self.waiting: list[Change] = []  # what is to be applied
-        self._sent: dict[int, tuple[Graph, bool]] = {}  # by id: the graph, and whether to undo it
+        # By id: a graph, its origins, and whether to undo it.
+        self._sent: dict[int, tuple[Graph, Origins, bool]] = {}
         self._compared: Graph | None = None
         self._knob_at = 0.0
         self.saved = ""  # the checkpoint that was written last
@@ -334,25 +337,27 @@ class Live:
         self.waiting = self.differences(root)
         self.revision += 1
         if not self.waiting:
-            self.trained = root
+            self.trained, self.origins = root, self.session.origins
         elif not any(change.structural for change in self.waiting):
             self._knob_at = now
             self.apply()
 
+    def names(self) -> dict[str, str]:
+        """What the nodes that the worker knows are called now, where that is something else."""
+        return renames(self.origins, self.session.origins)
+
     def differences(self, root: Graph) -> list[Change]:
         """What the worker does not know yet."""
         assert self.trained is not None
-        preset = self.options.preset
+        preset, names = self.options.preset, self.names()
         try:
-            found = changes(choose(self.trained, preset), choose(root, preset))
+            found = changes(choose(self.trained, preset), choose(root, preset), names=names)
         except GraphError as wrong:
             return [Change(str(wrong))]
-        if not found:
-            return []
         # Views are no part of training: there is nothing to ask.
         scope = self.session.scope
         was, now = (choose(without_views(g, scope), preset) for g in (self.trained, root))
-        if not changes(was, now):
+        if not any(c.structural for c in changes(was, now, names=names)):
             return [Change(c.text, structural=False) for c in found]
         return found
 
@@ -364,13 +369,13 @@ class Live:
     def apply(self) -> None:
         """Go on with the graph as it stands, with the weights of all that still matches."""
         root = self.session.root
-        on_its_way = any(sent is root for sent, _ in self._sent.values())
+        on_its_way = any(sent is root for sent, *_ in self._sent.values())
         if self.run is None or not self.waiting or on_its_way:
             return
         id = next(self._ids) + 1
         structural = any(change.structural for change in self.waiting)
-        self._sent[id] = (root, structural)
-        self.run.apply(id, lambda: files.dumps(root), self.options.preset)
+        self._sent[id] = (root, self.session.origins, structural)
+        self.run.apply(id, lambda: files.dumps(root), self.options.preset, names=self.names())
         self.look()
 
     # What is heard --------------------------------------------------------------------------------
@@ -459,11 +464,12 @@ class Live:
 
     def _hear_applied(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
-        root, structural = self._sent.pop(message["id"], (self.session.root, False))
+        here = self.session.root, self.session.origins, False
+        root, origins, structural = self._sent.pop(message["id"], here)
         if structural and self.trained not in (None, root) and self.saved:
             assert self.trained is not None
             self.before.append((self.trained, self.saved))
-        self.trained, self.waiting = root, []
+        self.trained, self.origins, self.waiting = root, origins, []
         self._compared = None  # what was changed meanwhile is looked at anew
         self.restage(root)
         if message["what"]:
@@ -488,6 +494,7 @@ class Live:
         if graph is not self.session.root:
             self.session.do("Go back", lambda g, s: graph, where=())
         self._compared = self.trained = self.session.root
+        self.origins = self.session.origins
         for curve in self.curves.values():
             curve.back_to(step)
         self.marks = [m for m in self.marks if m[0] <= step]

@@ -20,6 +20,7 @@ from ..changes import changes
 from ..compiler.build import forget, resolved, training_module
 from ..graph import Graph, GraphError
 from ..node import Source
+from ..origins import Former, Names, places
 from . import checkpoint, record
 from .carry import Layers, carry, carry_optimisers, networks
 
@@ -38,6 +39,7 @@ class Rebuilt:
     net: nn.Module
     sources: dict[str, Any]
     layers: Layers
+    was: Former
     restarted: tuple[str, ...]  # sources
 
     def put(self, trainer: Trainer) -> None:
@@ -49,28 +51,30 @@ class Rebuilt:
             forget(old)
 
 
-def rebuild(trainer: Trainer, graph: Graph, edition: int) -> Rebuilt:
-    """What a trainer needs for another graph, with the weights that live on. Changes nothing.
+def rebuild(trainer: Trainer, graph: Graph, edition: int, names: Names) -> Rebuilt:
+    """What a trainer needs for another graph, with the weights that live on, also in nodes that
+    have new `names`. Changes nothing.
 
     New weights are drawn from a seed of their own, so the caller must put back the random state.
     """
     body = resolved(graph, trainer.library)
     module = training_module(graph, body)
     net = trainer.net
-    if networks(trainer.module) != networks(module):
+    was = Former(graph, names)
+    if names or networks(trainer.module) != networks(module):
         torch.manual_seed(zlib.crc32(f"{trainer.options.seed} {edition}".encode()))
         net = trainer.network(module)
     sources = module.make_sources()
     restarted = []
     for name in sources:
-        call, former = body.calls[name], trainer.body.calls.get(name)
+        call, former = body.calls[name], trainer.body.calls.get(was(name))
         if former and isinstance(former.node, Source) and former.node == call.node:
-            sources[name] = trainer.sources[name]
+            sources[name] = trainer.sources[was(name)]
         else:
             trainer.start_source(name, sources[name])
             restarted.append(name)
-    layers = carry(trainer.body, trainer.net, body, net)
-    return Rebuilt(graph, body, module, net, sources, layers, tuple(restarted))
+    layers = carry(trainer.body, trainer.net, body, net, was)
+    return Rebuilt(graph, body, module, net, sources, layers, was, tuple(restarted))
 
 
 def place(trainer: Trainer, graph: Graph) -> tuple[int, int]:
@@ -97,7 +101,7 @@ def place(trainer: Trainer, graph: Graph) -> tuple[int, int]:
 
 def apply(
     trainer: Trainer, graph: Graph, text: str, preset: str, settings: Mapping[str, Any],
-    again: bool = False,
+    names: Names, again: bool = False,
 ) -> Applied:  # fmt: skip
     """`Trainer.apply`. With `again` it is a change that the run has seen before."""
     from .trainer import Applied
@@ -105,16 +109,20 @@ def apply(
     if not graph.train:
         raise GraphError("nothing to train: the graph has no `train` stages; add one")
     index, done = place(trainer, graph)
-    what = changes(trainer.graph, graph, trainer.library)
+    here = {*places(trainer.graph)}  # what was renamed twice in a hurry has its new name already
+    names = {old: new for old, new in names.items() if old in here}
+    what = changes(trainer.graph, graph, trainer.library, names)
     random, saved = checkpoint.random_state(), None
     stage, restarted = None, []
     try:
-        new = rebuild(trainer, graph, trainer.edition + 1)
+        new = rebuild(trainer, graph, trainer.edition + 1, names)
         if trainer.stage is not None:
             with trainer.precision():
                 stage = new.module.STAGES[index](new.net, new.sources)
                 stage.begin()
-            restarted = carry_optimisers(trainer.stage, trainer.net, stage, new.net, new.layers)
+            restarted = carry_optimisers(
+                trainer.stage, trainer.net, stage, new.net, new.layers, new.was
+            )
         checkpoint.set_random_state(random)
         layers = new.layers
         structural = any(c.structural for c in what) or bool(layers.lost or layers.fresh)
@@ -136,7 +144,7 @@ def apply(
         if trainer.run and not again:
             edit = runs.Edit(
                 index, done, trainer.edition, words, saved.path.name if saved else "", "",
-                preset, dict(settings),
+                preset, dict(settings), names=names,
             )  # fmt: skip
             record.note(trainer.run, edit, text or files.dumps(graph))
     return Applied(

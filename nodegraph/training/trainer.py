@@ -230,18 +230,19 @@ class Trainer:
 
     def apply(
         self, graph: Graph, text: str = "", preset: str = "",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None, names: Mapping[str, str] | None = None,
     ) -> Applied:  # fmt: skip
         """Go on with another graph, whose preset is chosen: a weight turned, a layer put in.
 
         Layers, optimisers and sources whose names and shapes are the same go on where they stand;
-        the same graph changes nothing. A change of structure is preceded by a checkpoint; `text`,
+        the same graph changes nothing; `names` are new names by old ones (in a group `Group/name`),
+        so that renamed nodes go on, too. A change of structure is preceded by a checkpoint; `text`,
         `preset` and `settings` are what the run's folder keeps of it.
         Raises GraphError, and then nothing has changed.
         """
         if self.returned or self.ahead:
             self.go_on()
-        return change.apply(self, graph, text, preset, settings or {})
+        return change.apply(self, graph, text, preset, settings or {}, names or {})
 
     def catch_up(self) -> Iterator[Event]:
         """Do again what was done at this moment when the run was here before."""
@@ -252,7 +253,7 @@ class Trainer:
             if graph is None:
                 yield self.only(edit.update, again=True)
             else:
-                yield change.apply(self, graph, "", "", {}, again=True)
+                yield change.apply(self, graph, "", "", {}, edit.names, again=True)
 
     def restore(
         self, graph: Graph, weights: Mapping[str, Tensor], state: Mapping[str, Any]
@@ -261,7 +262,7 @@ class Trainer:
         training goes on. Raises GraphError for one of another run; then nothing has changed."""
         random = checkpoint.random_state()
         try:
-            new = change.rebuild(self, graph, self.edition)
+            new = change.rebuild(self, graph, self.edition, {})
             shapes = ({k: v.shape for k, v in w.items()} for w in (new.net.state_dict(), weights))
             if next(shapes) != next(shapes):
                 raise GraphError("the checkpoint is of another graph")

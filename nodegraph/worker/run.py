@@ -94,14 +94,15 @@ class Run:
 
     def apply(
         self, id: int, graph: str | Callable[[], str], preset: str = "",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None, names: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """Go on with another graph; the answer, `applied` or `failed`, has the same `id`."""
+        """Go on with another graph; the answer, `applied` or `failed`, has the same `id`. `names`
+        are new names of nodes by old ones."""
 
         def made() -> Message:
             text = graph if isinstance(graph, str) else graph()
             chosen = {"preset": preset, "settings": dict(settings or {})}
-            return {"do": "apply", "id": id, "graph": text, **chosen}
+            return {"do": "apply", "id": id, "graph": text, **chosen, "names": dict(names or {})}
 
         self._send(made, "apply")
 

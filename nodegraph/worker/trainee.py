@@ -213,7 +213,7 @@ class Trainee:
         begun, text, preset = time.monotonic(), message["graph"], message.get("preset", "")
         settings = message.get("settings", {})
         graph = runs.checked(files.parse(text, "graph").graph, preset, settings)
-        told = self.trainer.apply(graph, text, preset, settings)
+        told = self.trainer.apply(graph, text, preset, settings, message.get("names", {}))
         if self.state == "finished" and not self.trainer.finished:
             self.state = "paused"
         self.tell(told, message["id"], time.monotonic() - begun)

@@ -49,11 +49,12 @@ class Source:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next draw depends on."""
-        return {"generator": self.generator.get_state()}
+        return {"generator": self.generator.get_state(), "seed": self.seed}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
         self.generator.set_state(state["generator"].cpu())
+        self.seed = state.get("seed", self.seed)  # of the name that it had when it started
 
     def share(self, batch: Tensor) -> Tensor:
         """This process's rows of a batch that all processes drew."""
