@@ -198,6 +198,57 @@ def test_the_same_examples_are_shown_at_every_tick() -> None:
     assert first[1].payload != again[1].payload  # the features of it have moved
 
 
+FIXED = """
+nodegraph: 1
+nodes:
+  x: {type: Noise, shape: [4], batch: 8}
+  still: {type: Linear, features: 4, frozen: true, in: {x: x}}
+  moved: {type: Linear, features: 4, in: {x: still}}
+  noisy: {type: GaussianNoise, in: {x: still}}
+  loss: {type: MSE, in: {x: moved, target: noisy}}
+  adam: {type: Adam, lr: 0.1, over: [moved], in: {loss: loss}}
+  a: {type: Histogram, in: {x: still}}
+  b: {type: Histogram, in: {x: moved}}
+  c: {type: Histogram, in: {x: [still, moved]}}
+train:
+  - {stage: learn, steps: 9, run: [adam]}
+"""
+
+
+def test_what_no_update_moves_is_computed_and_drawn_once() -> None:
+    trainer = trainer_of(files.parse(FIXED).graph)
+    calls: list[str] = []
+    for name in ("still", "moved"):
+        part = trainer.net.get_submodule(name)
+        part.register_forward_hook(lambda *_, n=name: calls.append(n))
+    previews = Previews(trainer)
+
+    def ticks() -> list[list[bytes]]:
+        """The pictures before and after a step."""
+        found = []
+        for _ in range(2):
+            found.append([p.payload for p in previews.compute()])
+            calls.append("|")
+            advance(trainer, 1)
+            del calls[calls.index("|") + 1 :]
+            told.append("".join(n[0] for n in calls[:-1]))
+            calls.clear()
+        return found
+
+    told: list[str] = []
+    one, two = ticks()
+    assert told == ["sm", "m"]
+    assert [x == y for x, y in zip(one, two, strict=True)] == [True, False, False]
+    # Who sets its weights by hand sees it.
+    with torch.no_grad():
+        trainer.net.get_submodule("still").weight.mul_(3)  # type: ignore[operator]
+    three, _ = ticks()
+    assert told[2:] == ["sm", "m"] and three[0] != two[0]
+    # The same as from an evaluation of everything.
+    fresh = Previews(trainer)
+    assert [p.payload for p in fresh.compute()] == [p.payload for p in previews.compute()]
+
+
 def test_values_are_those_of_the_network_in_evaluation_mode() -> None:
     trainer = trainer_of(tiny(), 4)
     previews = Previews(trainer)

@@ -23,7 +23,7 @@ from ..graph import GraphError, Ref, refs
 from ..node import Mismatch, View
 from ..unfold import Unfolded, unfold
 from . import probes
-from .slices import Slice, function_of, slice_of, untouched
+from .slices import Slice, constant, function_of, slice_of, untouched
 from .trainer import Trainer
 
 
@@ -50,6 +50,7 @@ class Look:
     names: list[str] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     of: tuple[str, ...] = ()  # the owners whose weights it shows
+    last: tuple[list[Any], Any] = ([], None)  # what was drawn, and the result, if it is all of that
 
     @property
     def examples(self) -> int:
@@ -73,6 +74,7 @@ class Previews:
         self.faults: list[tuple[str, str]] = []  # what can't be looked at, and why
         self.draws: dict[tuple[str, int], tuple[Tensor, ...]] = {}
         self.runs: dict[tuple[Ref, ...], Slice] = {}
+        self.kept: dict[tuple[Ref, ...], tuple[tuple[Any, ...], list[Any]]] = {}
         self.place = (0, 0)
 
     def look(
@@ -118,6 +120,7 @@ class Previews:
         self.unfolded, self.tapped = unfold(trainer.body, trainer.graph), None
         self.draws.clear()
         self.runs.clear()
+        self.kept.clear()
         self.looks, self.faults = [], []
         there = self.unfolded.body.calls
         names = {self.unfolded.path(n): n for n, c in there.items() if isinstance(c.node, View)}
@@ -189,13 +192,34 @@ class Previews:
         rows = max(one.examples for one in looks)
         assert self.unfolded is not None
         outputs = tuple(wanted)
-        if outputs not in self.runs:
-            self.runs[outputs] = slice_of(self.unfolded, outputs, "previews")
-        run = self.runs[outputs]
         grad = any(one.view.gradient for one in looks)
+        if outputs not in self.runs:
+            known = () if grad else constant(self.unfolded, outputs)
+            self.runs[outputs] = slice_of(self.unfolded, outputs, "previews", known)
+        run = self.runs[outputs]
         self.trainer.net.eval()
         with torch.set_grad_enabled(grad), self.trainer.precision():
-            return run(self.trainer, self.drawn(run, rows))
+            return run(self.trainer, self.drawn(run, rows), self.unmoved(run.known, rows))
+
+    def unmoved(self, known: tuple[Ref, ...], rows: int) -> Sequence[Any]:
+        """The values that are the same at each step: computed once, and again where somebody has
+        set a weight that no update moves, which its tensor counts."""
+        if not known:
+            return ()
+        assert self.unfolded is not None
+        if known not in self.runs:
+            self.runs[known] = slice_of(self.unfolded, known, "previews")
+        run = self.runs[known]
+        key = (rows, *(t._version for t in self.tensors(run)))
+        if self.kept.get(known, ((), ()))[0] != key:
+            values = run(self.trainer, self.drawn(run, rows))
+            self.kept[known] = (key, [*values.values()])
+        return self.kept[known][1]
+
+    def tensors(self, run: Slice) -> list[Tensor]:
+        """The weights and buffers that a slice reads."""
+        parts = [self.trainer.net.get_submodule(attribute(o)) for o in run.owners]
+        return [t for part in parts for t in (*part.parameters(), *part.buffers())]
 
     def drawn(self, run: Slice, rows: int) -> list[tuple[Tensor, ...]]:
         """The values of the sources that a slice needs: always the same examples."""
@@ -212,19 +236,24 @@ class Previews:
                     source.load_state(state)
                 else:
                     values = tuple(source.held_out(0, rows))
-                self.draws[owner, rows] = values
+                self.draws[owner, rows] = tuple(map(channels_last, values))
             found.append(self.draws[owner, rows])
         return found
 
     # Drawing --------------------------------------------------------------------------------------
 
     def draw(self, one: Look, values: Mapping[Ref, Tensor]) -> Preview:
-        """One picture."""
+        """One picture; the last one where the very same values flow in, and nothing else does."""
         begun = time.perf_counter()
+        given = [values[r] for found in one.inputs.values() for r in found]
+        last, result = one.last
         try:
-            picture, about = self.drawing(one, values)
+            if not given or len(last) != len(given) or any(a is not b for a, b in zip(last, given)):
+                result = self.drawing(one, values)
+                one.last = ([], None) if one.of or one.memory else (given, result)
         except Exception as error:
             return self.failed(one.name, said(error), type(one.view).__name__)
+        picture, about = result
         header = self.header(one.name, "picture", type(one.view).__name__)
         header |= {"width": picture.shape[1], "height": picture.shape[0]}
         header |= {"seconds": time.perf_counter() - begun, "about": about}
@@ -323,6 +352,11 @@ SUITING: list[tuple[Callable[[Value], bool], str, dict[str, Any]]] = [
     (lambda v: len(v.shape) == 2 and v.shape[1] > 1, "Scatter", {}),
     (lambda v: True, "Histogram", {}),
 ]
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Images in the order of memory in which a processor pools three times as fast."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def said(error: Exception) -> str:

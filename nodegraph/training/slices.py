@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..body import Call
+from ..body import Body, Call
 from ..compiler.build import load_source
 from ..compiler.script import slice_source
 from ..graph import Ref
-from ..node import Node, Schedule, Source
+from ..node import Node, Optimiser, Schedule, Source
 from ..unfold import Unfolded
 from . import checkpoint
+from .probes import over_of, reached
 from .trainer import Trainer
 
 
@@ -29,35 +30,66 @@ class Slice:
     sources: Mapping[str, str]  # the sources that it needs, and which object draws each
     schedules: tuple[Call, ...]
     outputs: tuple[Ref, ...]
+    known: tuple[Ref, ...]  # the values that it is given
+    owners: tuple[str, ...]  # the modules that it calls
 
-    def __call__(self, trainer: Trainer, drawn: Sequence[tuple[Tensor, ...]]) -> dict[Ref, Any]:
-        """The values of `outputs`, at this step of training."""
+    def __call__(
+        self, trainer: Trainer, drawn: Sequence[tuple[Tensor, ...]], known: Sequence[Any] = ()
+    ) -> dict[Ref, Any]:
+        """The values of `outputs`, at this step of training. `known` are those that are given."""
         stages = trainer.module.STAGES
         steps = stages[min(trainer.index, len(stages) - 1)].steps if stages else 1
         given: list[Any] = [value for values in drawn for value in values]
         given += [function_of(c.node, r.target)(trainer.done, steps, *r.args, **r.kwargs)
                   for c in self.schedules if c.node and (r := c.node.recipe(c.at))]  # fmt: skip
-        result = self.forward(trainer.net, *given)
+        result = self.forward(trainer.net, *given, *known)
         return dict(zip(self.outputs, result if len(self.outputs) > 1 else [result], strict=True))
 
 
-def slice_of(unfolded: Unfolded, outputs: tuple[Ref, ...], title: str) -> Slice:
-    """The slice that computes `outputs` from the sources and schedules that they need."""
-    body = unfolded.body
-    needed: set[str] = set()
-    stack = [r.node for r in outputs]
+def needed(body: Body, outputs: Iterable[Ref], known: Collection[Ref] = ()) -> list[Call]:
+    """The calls that `outputs` depend on, where some values are known."""
+    found: set[str] = set()
+    stack = [r for r in outputs if r not in known]
     while stack:
-        name = stack.pop()
-        if name not in needed:
-            needed.add(name)
-            stack += [r.node for r in body.calls[name].sources]
-    calls = [c for n, c in body.calls.items() if n in needed]
+        name = stack.pop().node
+        if name not in found:
+            found.add(name)
+            stack += [r for r in body.calls[name].sources if r not in known]
+    return [c for n, c in body.calls.items() if n in found]
+
+
+def constant(unfolded: Unfolded, outputs: Iterable[Ref]) -> tuple[Ref, ...]:
+    """Of what `outputs` depend on, the values that are the same at each step, of the same examples:
+    where no weight that an update moves lies in or before them, and no random number."""
+    body = unfolded.body
+    over = [o for c in body.calls.values() if isinstance(c.node, Optimiser)
+            for o in over_of(c, unfolded)]  # fmt: skip
+    moving = reached(unfolded, over)
+    calls = needed(body, outputs)
+    for call in calls:
+        restless = isinstance(call.node, Schedule) or call.random()
+        if restless or any(r.node in moving for r in call.sources):
+            moving.add(call.name)
+    read = [r for c in calls if c.name in moving for r in c.sources] + [*outputs]
+    fixed = [r for r in dict.fromkeys(read) if r.node not in moving]
+    return tuple(r for r in fixed if not isinstance(body.calls[r.node].node, Source))
+
+
+def slice_of(
+    unfolded: Unfolded, outputs: tuple[Ref, ...], title: str, known: tuple[Ref, ...] = ()
+) -> Slice:
+    """The slice that computes `outputs` from what is known, and the sources and schedules that they
+    need."""
+    body = unfolded.body
+    calls = needed(body, outputs, known)
     sources = [c for c in calls if isinstance(c.node, Source)]
     schedules = [c for c in calls if isinstance(c.node, Schedule)]
     given = [Ref(c.name, port) for c in (*sources, *schedules) for port in c.outputs]
-    text = slice_source(body, given, list(outputs), f"A slice for {title}.")
+    text = slice_source(body, [*given, *known], list(outputs), f"A slice for {title}.")
     forward = load_source(text).Slice.forward
-    return Slice(forward, {c.name: c.owner for c in sources}, tuple(schedules), outputs)
+    owners = dict.fromkeys(c.owner for c in calls if c.weights() or c.random())
+    drawn = {c.name: c.owner for c in sources}
+    return Slice(forward, drawn, tuple(schedules), outputs, known, tuple(owners))
 
 
 def function_of(node: Node | None, target: str) -> Callable[..., Any]:
