@@ -411,6 +411,8 @@ class View(Node):
     - `names`: a list of texts, what is linked to the first input;
     - `memory`: a dict, the same at each tick of a run, empty at the first;
     - `weights`: pairs of a name and a tensor, all weights of the nodes in the parameter `of`;
+    - `past`: by name the steps and the values of the losses and metrics that the run has recorded;
+    - `step`: how many steps of the run are done;
     - `theme`: "dark" or "light", the ground that the picture is looked at on.
     """
 

@@ -31,9 +31,11 @@ class ImageGrid(View):
 
 
 class Curve(View):
-    """Numbers as lines: a vector or rows of one over their index, a scalar over the ticks.
+    """Numbers as lines: a vector or rows of one over their index, a scalar over the steps so far.
 
-    At most 8 lines; where a value is not finite, a line has a gap.
+    A loss that is trained and a metric that is watched are shown as the run has recorded them;
+    another scalar has a point at each tick. At most 8 lines; where a value is not finite, a line
+    has a gap.
     """
 
     aliases = ("line", "plot", "loss curve", "graph", "кривая", "график")

@@ -24,9 +24,11 @@ from nodegraph.library import Library, standard
 from nodegraph.node import Axes, Function, Input, Recipe, View
 from nodegraph.picture import VIEW, is_view
 from nodegraph.scope import Scope
+from nodegraph.training import past
+from nodegraph.training import trainer as trainer_module
 from nodegraph.training.previews import Preview, Previews
-from nodegraph.training.run import start
-from nodegraph.training.trainer import Options, Trainer
+from nodegraph.training.run import restore, start
+from nodegraph.training.trainer import Options, Stepped, Trainer
 from nodegraph.unfold import unfold
 
 LIBRARY = standard()
@@ -196,6 +198,41 @@ def test_the_same_examples_are_shown_at_every_tick() -> None:
     again = previews.compute()
     assert first[0].payload == again[0].payload
     assert first[1].payload != again[1].payload  # the features of it have moved
+
+
+def test_a_curve_has_every_recorded_step_up_to_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module, "LOG_EVERY", 0.0)
+    graph = tiny("\n  line: {type: Curve, in: {x: [loss, rate]}}\n")
+    made = start(graph, run=tmp_path / "run", options=Options(seed=3, device="cpu"))
+    previews = Previews(made)
+    previews.look(["line"])
+
+    def train(count: int) -> tuple[list[float], list[float]]:
+        """Some steps, and what is recorded of the loss by then."""
+        goal = made.done + count
+        while made.done < goal:
+            for event in made.advance():
+                if isinstance(event, Stepped):
+                    seen[event.step] = event.losses["loss"].item()
+        (found,) = previews.compute()
+        assert found.header["kind"] == "picture"
+        return previews.past.read()["loss"]
+
+    seen: dict[int, float] = {}
+    assert train(3) == ([1, 2, 3], [*seen.values()])
+    saved = made.save().path.name
+    assert train(2) == ([1, 2, 3, 4, 5], [*seen.values()])
+    restore(made, saved)
+    assert previews.past.read()["loss"][0] == [1, 2, 3]
+    assert train(1)[0] == [1, 2, 3, 4]
+    assert {*previews.looks[0].memory["rate"]} <= {3, 4, 5} and not previews.looks[0].memory["loss"]
+    # A preview without a folder has its ticks; and no past is without an end.
+    assert Previews(trainer_of(graph, 2)).past.read() == {}
+    for step in range(50_000):
+        previews.past.add("long", step, 0.0)
+    assert len(previews.past.series["long"][0]) <= past.MOST
 
 
 FIXED = """

@@ -288,7 +288,24 @@ def test_a_scalar_becomes_a_curve_over_the_ticks() -> None:
     memory: dict[str, typing.Any] = {}
     for value in (3.0, 2.0, 1.0):
         draw("Curve", {"x": [torch.tensor(value)]}, names=["loss"], memory=memory)
-    assert memory["loss"] == [3, 2, 1]
+    assert memory["loss"] == {0: 3, 1: 2, 2: 1}
+    for step in (2, 7, 7):  # looked at twice at one step, it is one point
+        draw("Curve", {"x": [torch.tensor(0.5)]}, names=["loss"], memory=memory, step=step)
+    assert memory["loss"] == {0: 3, 1: 2, 2: 0.5, 7: 0.5}
+    for step in range(8, 20_000):
+        charts.scalar(1.0, memory["loss"], None, step)
+    assert len(memory["loss"]) <= charts.POINTS and [*memory["loss"]][-1] == 19_999
+
+
+def test_a_curve_of_what_is_recorded_shows_every_step_of_it() -> None:
+    steps, values = [*range(50, 250)], [math.sin(i / 9) for i in range(200)]
+    given = {"x": [torch.tensor(0.0)]}
+    pictures = [
+        draw("Curve", given, names=[name], memory={}, past={"loss": (steps, values)}, step=250)[0]
+        for name in ("loss", "other")
+    ]
+    blue = [int((p == ink.DARK.accent).all(2).any(0).sum()) for p in pictures]
+    assert blue[0] > 100 > 10 > blue[1]  # columns of the picture that the line crosses
 
 
 def test_a_table_has_the_most_probable_classes() -> None:

@@ -23,6 +23,7 @@ from ..graph import GraphError, Ref, refs
 from ..node import Mismatch, View
 from ..unfold import Unfolded, unfold
 from . import probes
+from .past import Past
 from .slices import Slice, constant, function_of, slice_of, untouched
 from .trainer import Trainer
 
@@ -67,6 +68,7 @@ class Previews:
         self.peeks: tuple[str, ...] = ()
         self.probes = False
         self.theme = "dark"
+        self.past = Past(trainer)
         self.made: tuple[Any, ...] = ()  # what the rest was made from
         self.unfolded: Unfolded | None = None
         self.tapped: Unfolded | None = None  # with taps, for probes
@@ -272,7 +274,9 @@ class Previews:
         function = function_of(one.view, recipe.target)
         keywords = inspect.signature(function).parameters
         known = {"names": one.names, "memory": one.memory, "weights": self.weights(one),
-                 "theme": self.theme}  # fmt: skip
+                 "theme": self.theme, "step": self.past.now}  # fmt: skip
+        if "past" in keywords:
+            known["past"] = self.past.read()
         extra = {k: v for k, v in known.items() if k in keywords}
         with torch.set_grad_enabled(one.view.gradient):
             result = function(*arguments, *recipe.args, **recipe.kwargs, **extra)

@@ -38,30 +38,46 @@ def thinned(x: Tensor, most: int) -> Tensor:
     return flat[:: max(1, -(-len(flat) // most))]
 
 
+def scalar(
+    value: float, memory: dict[int, float], recorded: Any, step: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The steps and values of a number so far: as training recorded them, else of all ticks."""
+    if recorded and recorded[0]:
+        at, seen = recorded
+    else:
+        memory[max(memory, default=-1) + 1 if step is None else step] = value
+        if len(memory) > POINTS:
+            for old in [*memory][1:-1:2]:
+                del memory[old]
+        at, seen = [*memory], [*memory.values()]
+    return np.asarray(at, np.float64), np.asarray(seen, np.float32)
+
+
 @themed
 def curve(
     x: list[Tensor], log: bool, size: int, names: list[str] | None = None,
-    memory: dict[str, Any] | None = None,
+    memory: dict[str, Any] | None = None, past: Any = None, step: int | None = None,
 ) -> Any:  # fmt: skip
-    """Rows of numbers as lines; a scalar as the line of its values at all ticks so far."""
-    lines: list[tuple[str, np.ndarray]] = []
+    """Rows of numbers as lines; a scalar as the line of its values over the steps so far."""
+    memory = {} if memory is None else memory
+    found: list[tuple[str, np.ndarray, np.ndarray]] = []
     for values, name in zip(x, named(names, len(x)), strict=True):
-        if values.numel() == 1 and memory is not None:
-            past = memory.setdefault(name, [])
-            past.append(float(values))
-            if len(past) > POINTS:
-                del past[1:-1:2]
-            lines.append((name, np.asarray(past, np.float32)))
+        if values.numel() == 1:
+            recorded = (past or {}).get(name)
+            found.append(
+                (name, *scalar(float(values), memory.setdefault(name, {}), recorded, step))
+            )
             continue
         if not values.numel():
             continue
         table = values.reshape(-1, values.shape[-1] if values.ndim else 1)
         for k, row in enumerate(table[:LINES]):
-            own = name if len(table) == 1 else f"{name} {k}"
-            lines.append((own, numbers(thinned(row, POINTS))))
-    lines = [(n, v) for n, v in lines if v.size][:LINES]
-    if not lines:
+            own, shown = name if len(table) == 1 else f"{name} {k}", numbers(thinned(row, POINTS))
+            found.append((own, np.arange(len(shown), dtype=np.float64), shown))
+    found = [line for line in found if line[2].size][:LINES]
+    if not found:
         return note("no numbers", size)
+    lines, places = [(n, v) for n, _, v in found], [at for _, at, _ in found]
     if log:
         with np.errstate(all="ignore"):
             lines = [(n, np.log10(np.where(v > 0, v, np.nan))) for n, v in lines]
@@ -70,14 +86,14 @@ def curve(
     sheet = Sheet(size, round(size * 0.66) + under)
     high = span(np.concatenate([v for _, v in lines]))
     edge = 0.06 * (high[1] - high[0])
-    longest = max(len(v) for _, v in lines)
-    axes = Axes(sheet, (0, max(1, longest - 1)), (high[0] - edge, high[1] + edge), size,
+    first, last_at = min(at[0] for at in places), max(at[-1] for at in places)
+    axes = Axes(sheet, (first, max(first + 1, last_at)), (high[0] - edge, high[1] + edge), size,
                 bottom=under)  # fmt: skip
     for k, (_, series) in enumerate(lines):
         part: list[tuple[float, float]] = []
         for i, v in enumerate(series):
             if math.isfinite(v):
-                part.append(axes.at(i, float(v)))
+                part.append(axes.at(float(places[k][i]), float(v)))
             if (not math.isfinite(v) or i == len(series) - 1) and part:
                 sheet.line(part, ink().hues[k], 1.5)
                 if len(part) == 1:
