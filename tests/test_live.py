@@ -137,6 +137,28 @@ def test_a_view_that_fails_is_told_once_and_holds_up_nothing(tmp_path: Path) -> 
     assert live.run.wait_closed(60)
 
 
+def test_what_only_watches_may_fail_and_training_goes_on(live: Waited) -> None:
+    # The samples are computed in evaluation mode, in which this node raises.
+    live.train(settings={"how": "view", "steps": 100_000})
+    told = live.until("warning", "failed", seconds=30)
+    assert told["code"] == "samples" and "it broke at" in told["text"]
+    before = live.run.status["step"]
+    live.wait(lambda: live.run.status["step"] > before + 5000)  # past the next look
+    time.sleep(2.5)
+    assert live.run.state == "running" and len(live.all("warning")) == 1
+    assert not live.all("failed")
+
+
+def test_a_finished_run_stands_at_its_last_step(live: Waited) -> None:
+    live.train(settings={"steps": 7})
+    live.until("finished")
+    live.at("finished", 7)
+    status = live.run.status
+    assert (status["stage"], status["index"], status["steps"]) == ("play", 0, 7)
+    order = [m["do"] for m in live.said if m["do"] in ("status", "finished")]
+    assert order[-2:] == ["status", "finished"]
+
+
 # Messages ----------------------------------------------------------------------------------------
 
 
