@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import files
-from .graph import Graph, GraphError
+from .graph import Graph, GraphError, choose, substitute
 from .library import standard
 from .node import Loss, Metric
 
@@ -99,6 +99,7 @@ class Run:
     settings: Mapping[str, Any]
     seed: int
     created: str
+    stages: tuple[tuple[str, int], ...]  # of the newest graph: name and steps
     index: int
     step: int
     metrics: Mapping[str, Series]
@@ -152,6 +153,19 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             continue  # a line that a crash cut
         if isinstance(row, dict):
             yield row
+
+
+def stages(graph: Graph, preset: str, settings: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The names and steps of a graph's stages; 0 steps where that is not known."""
+    params = choose(graph, preset, settings).params
+    return [(stage.name, _steps(stage.steps, params)) for stage in graph.train]
+
+
+def _steps(steps: Any, params: Mapping[str, Any]) -> int:
+    try:
+        return int(substitute(steps, params))
+    except (GraphError, TypeError, ValueError):
+        return 0
 
 
 def summary(graph: Graph, rows: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
@@ -253,12 +267,24 @@ def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]]
     last = [(r.get("index"), r.get("step")) for r in every[-1:]]
     places += [(i, s) for i, s in last if isinstance(i, int) and isinstance(s, int)]
     index, step = max(places, default=(0, 0))
+    done = edits(folder)
     return Run(
         folder, str(found.get("title", "")), text, preset, settings,
-        int(found["options"].get("seed", 0)), str(found.get("created", "")), index, step,
-        summary(graph, every), tuple(saved), tuple(edits(folder)),
+        int(found["options"].get("seed", 0)), str(found.get("created", "")),
+        _newest_stages(folder, graph, done), index, step,
+        summary(graph, every), tuple(saved), tuple(done),
         tuple(sorted((folder / "previews").glob("**/*.png"))), found.get("branched_from", {}),
     )  # fmt: skip
+
+
+def _newest_stages(folder: Path, graph: Graph, done: Iterable[Edit]) -> tuple[tuple[str, int], ...]:
+    number = max((edit.graph for edit in done), default=0)
+    try:
+        text, preset, settings = graph_text(folder, number)
+        newest = files.parse(text, "the run").graph if number else graph
+        return tuple(stages(newest, preset, settings))
+    except GraphError:
+        return ()
 
 
 def runs(folder: Path) -> list[Run]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import files, runs
 from ..changes import Change, changes
-from ..graph import Graph, GraphError, Stage, choose, substitute
+from ..graph import Graph, GraphError, choose
 from ..node import View
 from ..scope import Scope
 from ..session import Session
@@ -103,6 +103,7 @@ class Live:
     def forget(self) -> None:
         """Begin with nothing known."""
         self.folder: Path | None = None
+        self.remote = ""  # the machine that the run is on
         self.device, self.parameters = "", 0
         self.stages: list[tuple[str, int]] = []
         self.curves: dict[str, Curve] = {}
@@ -159,8 +160,10 @@ class Live:
             return ""
         if self.run.told:
             return self.run.told
-        if not at or self.state == "finished":
+        if not at:
             return self.state
+        if self.state == "finished":
+            return f"finished after {self.step:,} steps"
         words = f"{at['stage']} {at['step']:,}/{at['steps']:,}"
         if self.state == "running":  # the button says so already
             return f"{words} · {at['rate']:.3g} steps/s" if at.get("rate") else words
@@ -212,7 +215,7 @@ class Live:
     def go_on(self) -> None:
         """Resume the run that was stopped, or that died, from its last checkpoint."""
         if self.folder is not None and not self.alive:
-            self.resume(self.folder, paused=False)
+            self.resume(self.folder, paused=False, remote=self.remote)
 
     def start(self, paused: bool = False) -> bool:
         """Begin a new run of the graph as it stands; False and a message when it can't be."""
@@ -237,20 +240,25 @@ class Live:
             }  # fmt: skip
 
         self.forget()
+        self.remote = chosen.remote
         self.trained = self._compared = graph
         self._begin(message)
         return True
 
-    def resume(self, folder: Path, checkpoint: str = "", paused: bool = True) -> None:
-        """Go on with a run that is on disk, from a checkpoint or the newest one."""
-        message = {"id": 1, "resume": str(folder.absolute()), "paused": paused}
+    def resume(
+        self, folder: Path, checkpoint: str = "", paused: bool = True, remote: str = ""
+    ) -> None:
+        """Go on with a run that is on disk, here or on another machine, from a checkpoint or the
+        newest one."""
+        folder = folder if remote else folder.absolute()
+        message = {"id": 1, "resume": str(folder), "paused": paused}
         self.stop()
         self.forget()
-        self.folder = folder.absolute()
+        self.folder, self.remote = folder, remote
         self._begin(message | ({"checkpoint": checkpoint} if checkpoint else {}))
 
     def _begin(self, message: Any) -> None:
-        self.run = self.make(self.options.remote)
+        self.run = self.make(self.remote)
         self.run.start(message)
         if self.speed:
             self.run.speed(self.speed)
@@ -472,8 +480,7 @@ class Live:
 
     def restage(self, graph: Graph) -> None:
         """The stages and their steps, as a graph has them."""
-        params = choose(graph, self.options.preset).params
-        self.stages = [(s.name, _steps(s, params)) for s in graph.train]
+        self.stages = runs.stages(graph, self.options.preset, {})
 
     def _hear_restored(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
@@ -552,10 +559,3 @@ def without_views(graph: Graph, scope: Scope) -> Graph:
     links = {to: source for to, source in graph.links.items() if to.node in kept}
     groups = {k: without_views(g, inner) for k, g in graph.groups.items()}
     return graph.with_(nodes=kept, links=links, groups=groups)
-
-
-def _steps(stage: Stage, params: Mapping[str, Any]) -> int:
-    try:
-        return int(substitute(stage.steps, params))
-    except (GraphError, TypeError, ValueError):
-        return 0

@@ -75,12 +75,7 @@ class RunsPanel:
     def overlay(self, live: Live, run: runs.Run) -> None:
         """Its curves over those of this run, or no more."""
         other = Live(live.session, live.out)
-        try:
-            graph = files.parse(run.text, str(run.folder)).graph
-            other.options.preset = run.preset
-            other.restage(graph)
-        except GraphError:
-            pass
+        other.stages = [*run.stages]
         other.read(run.folder)
         self.curves.lay_over(run.name, other.curves)
         self.seen("Curves")
@@ -118,10 +113,11 @@ class RunsPanel:
 
 
 def done(run: runs.Run) -> str:
-    """How far a run came: the steps of its last stage, and which stage that is, if not the first;
-    a checkpoint at the beginning of a stage ends the one before."""
-    before = [c for c in run.checkpoints if (c.index, c.step) < (run.index, run.step)]
-    if run.step == 0 and run.index:
-        last = max((c.step for c in before if c.index == run.index - 1), default=0)
-        return f"all of stage {run.index}" if not last else f"> {last:,}, ended"
-    return f"{run.step:,}" if not run.index else f"{run.step:,} of stage {run.index + 1}"
+    """How far a run came, in words."""
+    if run.index >= len(run.stages) > 0:
+        return f"{sum(steps for _, steps in run.stages):,}, finished"
+    if not run.stages:  # its graph can't be read
+        return f"{run.step:,}" + (f" of stage {run.index + 1}" if run.index else "")
+    name, steps = run.stages[run.index]
+    where = f" in {name}" if len(run.stages) > 1 else ""
+    return f"{run.step:,} of {steps:,}{where}"

@@ -1,0 +1,81 @@
+"""Run folders as the editor lists, guards and goes back in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from live import PLAIN, alone
+
+from nodegraph import files, runs
+from nodegraph.gui.live import Live
+from nodegraph.gui.runs_panel import done
+from nodegraph.session import Session
+from nodegraph.training import run as training
+from nodegraph.training.trainer import Options, Trainer
+
+TWO = PLAIN + "  - {stage: more, steps: 4, run: [d_step]}\n"
+
+
+def begun(folder: Path, graph: str = PLAIN, steps: int = 9) -> Trainer:
+    """A run at its beginning, of so many steps."""
+    options = Options(seed=3, device="cpu")
+    return training.start(files.parse(graph).graph, "", {"steps": steps}, folder, options)
+
+
+def test_how_far_a_run_came_is_told_in_words(tmp_path: Path) -> None:
+    one, two = begun(tmp_path / "one"), begun(tmp_path / "two", TWO)
+    assert done(runs.read(tmp_path / "one")) == "0 of 9"
+    for made, steps in ((one, 3), (two, 11)):
+        while made.index * 9 + made.done < steps:
+            list(made.advance())
+        made.save()
+    assert done(runs.read(tmp_path / "one")) == "3 of 9"
+    assert done(runs.read(tmp_path / "two")) == "2 of 4 in more"
+    for made in (one, two):
+        list(made.events())
+    assert done(runs.read(tmp_path / "one")) == "9, finished"
+    assert done(runs.read(tmp_path / "two")) == "13, finished"
+    (tmp_path / "two" / "graph.yaml").write_text("{")
+    assert done(runs.read(tmp_path / "two")) == "0 of stage 3"
+
+
+def test_the_steps_of_a_run_are_those_of_its_newest_graph(tmp_path: Path) -> None:
+    made = begun(tmp_path / "run")
+    list(made.advance())
+    raised = files.parse(PLAIN.replace("steps: $steps", "steps: 20")).graph
+    made.apply(training.checked(raised, "", {}), files.dumps(raised))
+    assert done(runs.read(tmp_path / "run")) == "1 of 20"
+
+
+class Told:
+    """Stands where a run's process would, and keeps what it is started with."""
+
+    alive, state, status, told = False, "died", {}, ""
+
+    def __init__(self, remote: str) -> None:
+        self.remote = remote
+
+    def start(self, message: dict) -> None:
+        self.message = message
+
+    def look(self, *wanted: object) -> None:
+        pass
+
+    stop = look
+
+
+def test_a_run_of_this_machine_is_resumed_on_this_machine(tmp_path: Path) -> None:
+    made: list[Told] = []
+    session = Session(files.parse(PLAIN).graph)
+    live = Live(session, tmp_path, lambda remote: made.append(Told(remote)) or made[-1])  # type: ignore
+    live.options.remote = "me@far"
+    live.resume(tmp_path / "run")
+    live.go_on()
+    assert [m.remote for m in made] == ["", ""]
+    assert live.start()  # a new one is trained there, and goes on there
+    live.folder = Path("runs/x")
+    live.options.remote = ""
+    live.go_on()
+    assert [m.remote for m in made[2:]] == ["me@far", "me@far"]
+    assert made[-1].message["resume"] == "runs/x"
