@@ -14,7 +14,6 @@ from .live import DEVICES, SPEEDS, Live
 from .palette import Colour, Palette, faded
 from .popups import Choice, Popups
 from .theme import button_theme
-from .values import typed
 
 PRESET, SEED, SPEED, TIME = 118, 56, 118, 200
 
@@ -85,7 +84,8 @@ class Transport:
                 dpg.add_button(label="Options…", callback=self.options)
             elif options.preset:
                 dpg.add_text(options.preset, color=self.palette.dim)
-            now = next(k for k, v in SPEEDS.items() if v == live.speed)
+            words = {v: k for k, v in SPEEDS.items()}
+            now = words.get(live.speed, f"{live.speed:g} steps/s")
             self.combo(
                 [*SPEEDS],
                 now,
@@ -148,11 +148,14 @@ class Transport:
         self.live.options.preset = "" if name == "as it stands" else name
 
     def seed(self, text: str) -> None:
-        """Set the seed of initial weights and all draws."""
+        """Set the seed of initial weights and all draws; one that is none is told, and gone."""
         assert self.live is not None
-        value = typed(text)
-        if isinstance(value, int) and 0 <= value < 2**63:
-            self.live.options.seed = value
+        if text.isdecimal() and int(text) < 2**63:
+            self.live.options.seed = int(text)
+        else:
+            refused = f"seed: expects a whole number from 0 to 2^63 − 1, not {text!r}"
+            self.live.session.tell(refused, "refused")
+        self.seen = ()  # the field shows what holds
 
     def options(self) -> None:
         """Device, precision, compilation, another machine: a menu of what can be switched."""
