@@ -7,13 +7,14 @@ person applies it. Undoing such a change brings back the checkpoint from before 
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import files, runs
+from .. import files, provenance, runs
 from ..changes import Change, changes
 from ..graph import Graph, GraphError, choose
 from ..node import View
@@ -119,6 +120,8 @@ class Live:
         self._sent: dict[int, tuple[Graph, bool]] = {}  # by id: the graph, and whether to undo it
         self._compared: Graph | None = None
         self._knob_at = 0.0
+        self.kept: list[runs.Checkpoint] = []  # what can be gone back to
+        self._branching = False  # the graph of the branch that begins is to be shown
         self.saved = ""  # the checkpoint that was written last
 
     # What there is --------------------------------------------------------------------------------
@@ -237,6 +240,7 @@ class Live:
             return {
                 "do": "train", "id": 1, "graph": files.dumps(graph), "preset": preset,
                 "options": chosen.of_training(), "run": str(folder), "paused": paused,
+                "past": bool(chosen.remote),
             }  # fmt: skip
 
         self.forget()
@@ -246,15 +250,18 @@ class Live:
         return True
 
     def resume(
-        self, folder: Path, checkpoint: str = "", paused: bool = True, remote: str = ""
-    ) -> None:
+        self, folder: Path, checkpoint: str = "", paused: bool = True, remote: str = "",
+        branch: Path | None = None,
+    ) -> None:  # fmt: skip
         """Go on with a run that is on disk, here or on another machine, from a checkpoint or the
-        newest one."""
+        newest one; or with a `branch` of it."""
         folder = folder if remote else folder.absolute()
-        message = {"id": 1, "resume": str(folder), "paused": paused}
+        message = {"id": 1, "resume": str(folder), "paused": paused, "past": bool(remote)}
+        if branch is not None:
+            message["run"], folder = str(branch), branch
         self.stop()
         self.forget()
-        self.folder, self.remote = folder, remote
+        self.folder, self.remote, self._branching = folder, remote, branch is not None
         self._begin(message | ({"checkpoint": checkpoint} if checkpoint else {}))
 
     def _begin(self, message: Any) -> None:
@@ -301,6 +308,10 @@ class Live:
         """A new run that begins at a checkpoint of this one, with the graph that it had; paused."""
         if self.folder is None:
             return None
+        if self.remote:  # where only its worker can read it
+            target = runs.folder_for(self.session.root, self.folder.parent)
+            self.resume(self.folder, checkpoint, remote=self.remote, branch=target)
+            return target
         number = runs.Checkpoint.parse(checkpoint).graph
         target = runs.folder_for(self.session.root, self.out.absolute())
         try:
@@ -392,10 +403,19 @@ class Live:
         self.device, self.parameters = message["device"], message["parameters"]
         self.stages = [(name, steps) for name, steps in message["stages"]]
         self.folder = Path(message["run"]) if message["run"] else None
+        self._keep(message)
         if self.trained is None:
-            self.trained = self._given(message)
-        if self.folder is not None and self.folder.is_dir():
+            self.trained = graph = self._given(message)
+            if self._branching and graph is not self.session.root:
+                self.session.do("Branch", lambda g, s: graph, where=())
+                self.trained = self.session.root
+        if self.remote:
+            self.marks = [(self.place(i, step), words) for i, step, words in message["marks"]]
+        elif self.folder is not None and self.folder.is_dir():
             self.read(self.folder)
+
+    def _keep(self, message: Mapping[str, Any]) -> None:
+        self.kept = [runs.Checkpoint.parse(name) for name in message.get("checkpoints", ())]
 
     def _given(self, message: Mapping[str, Any]) -> Graph:
         """The graph that a message holds; the session's where that is the same."""
@@ -408,9 +428,8 @@ class Live:
 
     def read(self, folder: Path) -> None:
         """What a run's folder holds of its past."""
-        for row in runs.Log(folder).read()[0]:
-            values = {k: v for k, v in row.items() if k not in runs.PLACE}
-            self._row({**row, "values": values})
+        for row in runs.rows(folder):
+            self._row(row)
         for edit in runs.edits(folder):
             if edit.what:
                 self.marks.append((self.place(edit.index, edit.step), "; ".join(edit.what)))
@@ -435,6 +454,8 @@ class Live:
                     name, header["width"], header["height"], payload, step,
                     header.get("view", ""), name in self.peeks, header.get("about", {}),
                 )  # fmt: skip
+                if self.remote:
+                    self._store(self.pictures[name], message["index"], message["step"])
             elif header["kind"] == "probe":
                 self.probe = header["about"]
                 for found in self.probe.get("findings", ()):
@@ -458,6 +479,7 @@ class Live:
 
     def _hear_saved(self, message: Mapping[str, Any]) -> None:
         self.saved = message["checkpoint"]
+        self._keep(message)
 
     def _hear_applied(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
@@ -513,13 +535,30 @@ class Live:
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """What can be gone back to: the step of the whole run, and the name."""
-        if self.folder is None or not self.folder.is_dir():
-            return []
-        return [(self.place(c.index, c.step), c.name) for c in runs.checkpoints(self.folder)]
+        return [(self.place(c.index, c.step), c.name) for c in self.kept]
+
+    @property
+    def shots(self) -> Path | None:
+        """Where its pictures are kept: in its folder, or for a run elsewhere in one of ours."""
+        if self.folder is None or not self.remote:
+            return self.folder and self.folder / "previews"
+        name = re.sub(r"[^\w.@-]", "_", f"{self.folder.name}@{self.remote}")
+        return self.out / name / "previews"
+
+    def _store(self, picture: Picture, index: int, step: int) -> None:
+        """Keep a picture of a run elsewhere."""
+        if self.shots is None or picture.peek or not picture.view:
+            return
+        about = {"node": picture.name, "view": picture.view, "step": picture.step}
+        data = provenance.png(picture.width, picture.height, picture.rows, about)
+        try:
+            provenance.keep(self.shots, picture.name, index, step, data)
+        except OSError as wrong:
+            self._tell(picture.step, "warning", f"pictures are not kept: {wrong}")
 
     def frame(self, view: str, step: int) -> Path | None:
         """The stored picture of a view that was newest at a step."""
-        folder = self.folder / "previews" / view.replace("/", ".") if self.folder else None
+        folder = self.shots / provenance.safe(view) if self.shots else None
         if folder is None or not folder.is_dir():
             return None
         best: Path | None = None

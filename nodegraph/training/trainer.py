@@ -25,6 +25,7 @@ from ..compiler.runtime import NotFinite, Stage
 from ..compiler.text import Where, flat, nowhere
 from ..graph import Graph, GraphError
 from ..library import Library, standard
+from ..lock import Held
 from . import change, checkpoint, record
 from .device import Device
 from .faults import explain, out_of_memory
@@ -151,6 +152,7 @@ class Trainer:
         self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
         self.moment: Moment | None = None
         self.logged = 0.0
+        self.held: Held | None = None  # what keeps others from training in the run's folder
 
     def network(self, module: ModuleType) -> nn.Module:
         """The network of a generated module, as the options say, where it trains."""

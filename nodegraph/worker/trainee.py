@@ -30,6 +30,7 @@ PREVIEWS_EVERY = 0.1  # the least that can be asked for
 SHARE = 0.015  # of the time of training that previews may take
 RATE_OVER = 2.0  # seconds over which steps are counted
 SAMPLES_EVERY = 2.0  # seconds between two looks at what players make
+ENDS = 10.0  # seconds that the worker before may take to end
 LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
 KNOBS = ("apply", "look", "speed")
@@ -131,8 +132,10 @@ class Trainee:
         options = dict(message.get("options", {}))
         try:
             if "resume" in message:
-                trainer = runs.resume(Path(message["resume"]), message.get("checkpoint", ""),
-                                      **options)  # fmt: skip
+                old, moment = Path(message["resume"]), message.get("checkpoint", "")
+                if message.get("run"):
+                    old, moment = folders.branch(old, moment, Path(message["run"])), ""
+                trainer = runs.resume(old, moment, ENDS, **options)
             else:
                 text = message.get("graph", "")
                 folder = Path(message["run"]) if message.get("run") else None
@@ -148,13 +151,31 @@ class Trainee:
         self.outbox.put({
             "do": "started", "id": message["id"], "device": at.device,
             "parameters": at.parameters, "stages": [[*s] for s in at.stages],
-            "run": str(at.run or ""), "index": trainer.index, "step": trainer.done,
+            "run": str(at.run or ""), "checkpoints": self.checkpoints(),
+            "index": trainer.index, "step": trainer.done,
             "stage": names[trainer.index] if trainer.index < len(names) else "",
-            **self.graph_now(message),
+            **self.graph_now(message), **self.past(message),
         })  # fmt: skip
+        if trainer.run is not None and message.get("past"):
+            self.outbox.put({"do": "metrics", "rows": folders.rows(trainer.run)})
         self.turn("finished" if trainer.finished else
                   "paused" if message.get("paused") else "running")  # fmt: skip
         self.stale = True
+
+    def past(self, message: Message) -> dict[str, Any]:
+        """What was changed in a run before, for an editor that can't read its folder."""
+        assert self.trainer is not None
+        run = self.trainer.run
+        if run is None or not message.get("past"):
+            return {}
+        return {"marks": [[e.index, e.step, "; ".join(e.what)] for e in folders.edits(run)
+                          if e.what]}  # fmt: skip
+
+    def checkpoints(self) -> list[str]:
+        """The names of all that can be gone back to."""
+        assert self.trainer is not None
+        run = self.trainer.run
+        return [c.name for c in folders.checkpoints(run)] if run is not None else []
 
     def graph_now(self, message: Message) -> dict[str, Any]:
         """The graph that is trained, as it is written."""
@@ -301,7 +322,14 @@ class Trainee:
             self.row(event.stage, event.step, "metric", event.metrics)
         elif isinstance(event, Saved):
             place = self.place()
-            self.outbox.put({"do": "saved", "checkpoint": event.path.name, **place})
+            self.outbox.put(
+                {
+                    "do": "saved",
+                    "checkpoint": event.path.name,
+                    "checkpoints": self.checkpoints(),
+                    **place,
+                }
+            )
         elif isinstance(event, Applied):
             if event.saved:
                 self.tell(event.saved)
