@@ -8,14 +8,13 @@ import queue
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from live import CPU, FAULTY, GAME, PLAIN, ROOT, Waited, alone, equal, weights
+from live import CPU, FAULTY, GAME, PLAIN, ROOT, Waited, alone, equal, far_machine, weights
 from test_worker import framed
 
 from nodegraph import runs
@@ -424,16 +423,7 @@ def test_closing_the_client_lets_the_worker_save(tmp_path: Path, live: Waited) -
 def test_a_worker_on_another_machine_is_reached_through_ssh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = tmp_path / "ssh"
-    fake.write_text(f"""#!/bin/sh
-echo "$@" > {tmp_path}/asked
-for last; do :; done
-exec sh -c "PATH={tmp_path}:$PATH $last"
-""")
-    program = tmp_path / "nodegraph"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nodegraph "$@"\n')
-    fake.chmod(0o755), program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    far_machine(tmp_path, tmp_path, monkeypatch)
     far = Waited(Run(remote="me@far.example"))
     far.train(PLAIN, settings={"steps": 5})
     far.until("finished")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import PLAIN, Waited
+from live import PLAIN, Waited, far_machine
+from soak import GRAPH
 
 from nodegraph import files, runs
 from nodegraph.cli import main
@@ -19,6 +21,7 @@ from nodegraph.graph import GraphError
 from nodegraph.gui.live import Live
 from nodegraph.gui.runs_panel import done
 from nodegraph.session import Session
+from nodegraph.training import record, trainer
 from nodegraph.training import run as training
 from nodegraph.training.trainer import Options, Trainer
 
@@ -117,6 +120,50 @@ def test_the_run_of_the_command_line_is_refused_to_the_worker(tmp_path: Path) ->
     assert training.resume(tmp_path / "run").run == tmp_path / "run"
 
 
+# Checkpoints -------------------------------------------------------------------------------------
+
+
+def test_slow_steps_have_more_checkpoints_where_these_are_cheap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "SAVE_EVERY", 0.0)
+
+    def steps(name: str, share: float, every: int = 0) -> list[int]:
+        monkeypatch.setattr(trainer, "SAVE_SHARE", share)
+        options = Options(seed=3, device="cpu", checkpoint_every=every)
+        run = tmp_path / name
+        made = training.start(files.parse(PLAIN).graph, "", {"steps": 40}, run, options)
+        list(made.events())
+        return [c.step for c in runs.checkpoints(run) if c.index == 0]
+
+    tenths = [*range(0, 40, 4)]
+    assert steps("cheap", 1e9) == [*range(40)]
+    assert steps("dear", 1e-9) == tenths
+    assert steps("asked", 1e9, every=20) == [0, 20]
+
+
+def test_small_checkpoints_are_kept_longer_than_large_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = begun(tmp_path / "run", steps=60)
+    one = tmp_path / "run" / "checkpoints" / "00-00000000"
+    size = sum(path.stat().st_size for path in one.iterdir())
+
+    def kept() -> int:
+        for step in range(1, 60):
+            there = one.with_name(f"00-{step:08d}")
+            if not there.exists():
+                shutil.copytree(one, there)
+        record.prune(made.run)
+        return len(runs.checkpoints(made.run))
+
+    assert kept() == 60
+    monkeypatch.setattr(record, "DISK", 40 * size + 1)
+    assert 40 <= kept() <= 41  # and the first
+    monkeypatch.setattr(record, "DISK", size)
+    assert 24 <= kept() <= 25
+
+
 # Other machines ----------------------------------------------------------------------------------
 
 
@@ -151,3 +198,52 @@ def test_a_run_of_this_machine_is_resumed_on_this_machine(tmp_path: Path) -> Non
     live.go_on()
     assert [m.remote for m in made[2:]] == ["me@far", "me@far"]
     assert made[-1].message["resume"] == "runs/x"
+
+
+def heard(live: Live, found: Callable[[], object]) -> None:
+    """Poll until something is so."""
+    end = time.monotonic() + 90
+    while not found():
+        assert time.monotonic() < end, (live.said(), live.told)
+        live.poll()
+        time.sleep(0.01)
+
+
+def test_a_run_on_another_machine_is_looked_back_in_branched_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, here = tmp_path / "far", tmp_path / "here"
+    far.mkdir(), here.mkdir()
+    far_machine(tmp_path, far, monkeypatch)
+    monkeypatch.chdir(here)
+    live = Live(Session(files.parse(GRAPH.replace("20000", "400")).graph))
+    live.options.remote, live.options.device = "me@far", "cpu"
+    live.speed = 40.0
+    assert live.start()
+    heard(live, lambda: len(live.checkpoints()) > 2 and live.step > 90)
+    live.run.pause()  # type: ignore[union-attr]
+    heard(live, lambda: live.state == "paused" and live.pictures)
+    assert live.folder is not None and not live.folder.exists()  # it is in far/
+    assert (far / live.folder / "metrics.jsonl").exists()
+    early, late = live.frame("images", 0), live.frame("images", live.step)
+    assert late is not None and early != late and here in late.absolute().parents
+    assert live.step_of(late) == live.frame_step("images", live.step) <= live.step
+    # The worker dies: its curves are there again when the run goes on.
+    steps = live.curves["loss"].steps[:5]
+    live.run.stop()  # type: ignore[union-attr]
+    heard(live, lambda: live.state == "stopped")
+    first = live.folder
+    live.go_on()
+    heard(live, lambda: live.state == "running" and live.curves)
+    assert set(live.curves["loss"].steps) & {*steps} and live.folder == first
+    # A branch begins over there, with the graph that the run had.
+    live.session.set_graph_param("steps", 500)
+    heard(live, lambda: live.marks)
+    place, name = live.checkpoints()[1]
+    target = live.branch(name)
+    heard(live, lambda: live.state == "paused" and live.checkpoints())
+    assert live.folder == target and live.step == place
+    assert runs.about(far / target)["branched_from"] == {"run": first.name, "checkpoint": name}
+    assert live.session.root.params["steps"] == 400
+    live.stop()
+    heard(live, lambda: live.state == "stopped")

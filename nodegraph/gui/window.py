@@ -211,9 +211,7 @@ class Window:
         right = min(int(WIDTH * s), int(0.32 * wide)) if panels.get("right", True) else 0
         top = menu + tabs + 1
         self.body = body = high - top - status - 1
-        dock = min(int(self.dock.height(tab) * s) if tab else 0, body // 2)
-        self.bar = min(int(self.transport.high), body - dock - body // 4)
-        bar = self.bar
+        bar, dock = self.heights = self.wanted(tab)
         centre = wide - left - right - (left > 0) - (right > 0)
         start = left + (left > 0)
         places = {
@@ -233,7 +231,6 @@ class Window:
         self.inspector.fit(right)
         self.transport.wide = self.dock.runs.wide = centre - 2 * MARGIN * s
         self.area = self.menus.area = places["centre"]
-        self.dock_high = dock
         self.minimap.place(self.area, shown=tab is not None)
         self.quiet = 0
         if tab is not None:
@@ -243,6 +240,12 @@ class Window:
             if bounds and holds(was.rect, bounds) and not holds(gestures.view.rect, bounds):
                 gestures.fit()  # all of it was in sight, and stays so
         self.seen = ()
+
+    def wanted(self, tab: Tab | None) -> tuple[int, int]:
+        """The heights of the controls of training and of the dock; what is left is the canvas's."""
+        bar = min(int(self.transport.high), self.body // 2)
+        dock = int(self.dock.height(tab) * self.scale) if tab else 0
+        return bar, min(dock, (self.body - bar) // 2)
 
     # Tabs -----------------------------------------------------------------------------------------
 
@@ -367,7 +370,7 @@ class Window:
                 self.documents.remember()
             return was
         elif event.kind == "move" and self.resizing:
-            high = (self.dock_high + top + h - event.y) / self.scale
+            high = (self.heights[1] + top + h - event.y) / self.scale
             panels = {**self.documents.settings.panels, "dock": round(min(max(high, 90), 2000))}
             self.documents.set(panels=panels)  # kept when the button is released
             self.arrange()
@@ -511,11 +514,9 @@ class Window:
             self.stale = False
             self.quiet = 0
             self.inspector.show(session)
-        if self.dock_high != min(int(self.dock.height(tab) * self.scale), self.body // 2):
-            self.arrange()
-        self.dock.show(tab, shown, self.transport.looking, self.dock_high, stale)
+        self.dock.show(tab, shown, self.transport.looking, self.heights[1], stale)
         self.transport.show(tab.live)
-        if self.bar != min(int(self.transport.high), self.body - self.dock_high - self.body // 4):
+        if self.heights != self.wanted(tab):
             self.arrange()
         self.minimap.show(scene, gestures.view)
         if self.marks.show(gestures, self.reach(tab), notes, tips=not self.popups.open):
