@@ -20,6 +20,7 @@ from .palette import Palette
 from .popups import Popups
 
 ROWS = 2  # that are drawn in a frame
+HEAD, LEAST = 34, 130  # pixels over the table, and of the table at least
 
 
 class RunsPanel:
@@ -37,6 +38,7 @@ class RunsPanel:
         self.reading: Future[list[runs.Run]] | None = None
         self.rows: Iterator[None] = iter(())  # adds a row each time
         self.drawn, self.count = 0, 0
+        self.table: int | str = 0
 
     def show(self, live: Live, parent: str) -> None:
         """Read the folder in a thread: many runs take a second. What is shown stays meanwhile."""
@@ -59,6 +61,11 @@ class RunsPanel:
         if self.reading is not None and self.reading.done():
             found, self.reading = self.reading.result(), None
             self.draw(found)
+        if self.table and dpg.does_item_exist(self.table):
+            room = dpg.get_item_rect_size(self.parent)[1] - HEAD * self.scale
+            high = int(max(room, LEAST * self.scale))  # where it is less, the panel scrolls
+            if dpg.get_item_height(self.table) != high:
+                dpg.set_item_height(self.table, high)
         for _ in range(ROWS):
             next(self.rows, None)
         return self.reading is not None or self.drawn < self.count
@@ -77,12 +84,12 @@ class RunsPanel:
         with dpg.table(
             header_row=True, policy=dpg.mvTable_SizingFixedFit, resizable=True, scrollX=True,
             scrollY=True, freeze_columns=1, freeze_rows=1, height=-1,
-        ) as table:  # fmt: skip
+        ) as self.table:  # fmt: skip
             for label in ("run", "", "graph", "preset", "seed", "steps", "best"):
                 dpg.add_table_column(label=label)
         dpg.pop_container_stack()
         self.drawn, self.count = 0, len(found)
-        self.rows = self.add_rows(live, found, table)
+        self.rows = self.add_rows(live, found, self.table)
 
     def add_rows(self, live: Live, found: list[runs.Run], table: int | str) -> Iterator[None]:
         """Add a row each time."""
