@@ -12,17 +12,17 @@ import json
 import os
 import queue
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from . import files
 from .graph import Graph, GraphError
+from .lock import Held, lock
 from .preferences import state_folder, write_whole
 from .session import Session
 
@@ -40,25 +40,6 @@ class Recovered:
     entry: Path
 
 
-def lock(path: Path) -> IO[bytes] | None:
-    """A file, held until it is closed or the process ends; None while another process holds it."""
-    file = path.open("ab")
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
-
-
 class Journal:
     """The journal of this process. Nothing here raises for what is on disk: `trouble` tells it."""
 
@@ -66,8 +47,8 @@ class Journal:
         self.trouble = ""
         self.root = (folder or state_folder()) / "journal"
         self.folder: Path | None = None
-        self._lock: IO[bytes] | None = None
-        self._claimed: dict[Path, IO[bytes]] = {}  # folders of crashed editors
+        self._lock: Held | None = None
+        self._claimed: dict[Path, Held] = {}  # folders of crashed editors
         self._kept: dict[int, tuple[int, float]] = {}  # session: its edition as written, and when
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         try:
@@ -202,7 +183,7 @@ class Journal:
         self._claimed.pop(folder).close()
 
 
-def _claim(folder: Path) -> IO[bytes] | None:
+def _claim(folder: Path) -> Held | None:
     """The lock of a crashed editor's folder; None when the editor lives."""
     try:
         if (folder / "lock").exists():

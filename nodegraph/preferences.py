@@ -27,14 +27,15 @@ def state_folder() -> Path:
     return Path(platformdirs.user_state_dir("nodegraph", appauthor=False))
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all, as seen by whoever reads it after a crash of this process.
 
     No fsync: that costs milliseconds, and only a crash of the machine would need it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
     try:
-        temporary.write_bytes(text.encode("utf-8", "surrogatepass"))
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -8,11 +8,14 @@ torch, so the window can read which state a picture shows, and reopen it.
 from __future__ import annotations
 
 import json
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from .preferences import write_whole
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEYWORD = b"nodegraph"
@@ -77,6 +80,27 @@ def _chunks(file: Any) -> Iterator[tuple[bytes, bytes]]:
 def frames(folder: Path) -> list[Path]:
     """The pictures of a view, the oldest first."""
     return sorted(p for p in folder.glob("*.png") if not p.name.startswith("."))
+
+
+def safe(view: str) -> str:
+    """The name of the folder of a view's pictures."""
+    return re.sub(r"[^\w.-]", ".", view).strip(".") or "view"
+
+
+def keep(previews: Path, view: str, index: int, step: int, data: bytes) -> Path:
+    """Keep a picture as a frame of its view, `previews/VIEW/II-SSSSSSSS.png`, named as checkpoints
+    are; it is there whole or not at all.
+
+    Frames of later steps are dropped: they are of a past that the run went back on.
+    """
+    path = previews / safe(view) / f"{index:02d}-{step:08d}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
+    for frame in frames(path.parent):
+        if frame.name > path.name:
+            frame.unlink(missing_ok=True)
+    thin(path.parent)
+    return path
 
 
 def thin(folder: Path, kept: int = KEPT) -> None:

@@ -5,28 +5,33 @@ RUN/run.json           its preset and settings, the options of training, where i
 RUN/metrics.jsonl      losses and metrics, a line each
 RUN/edits.jsonl        what was changed while it trained, a line each
 RUN/graphs/NNNN.yaml   the graph after the change number NNNN
+RUN/lock               held by whoever trains it, whom it names
 RUN/checkpoints/…      named stage-step, and after a change stage-step-NNNN
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from . import files
-from .graph import Graph, GraphError
+from .graph import Graph, GraphError, choose, substitute
 from .library import standard
+from .lock import Held, lock, said
 from .node import Loss, Metric
 
-GRAPH, ABOUT, METRICS, EDITS, GRAPHS = (
-    "graph.yaml", "run.json", "metrics.jsonl", "edits.jsonl", "graphs"
+GRAPH, ABOUT, METRICS, EDITS, GRAPHS, LOCK = (
+    "graph.yaml", "run.json", "metrics.jsonl", "edits.jsonl", "graphs", "lock"
 )  # fmt: skip
 PLACE = ("index", "stage", "step", "kind")  # what a line of metrics holds beside its numbers
 NAME = re.compile(r"(\d+)-(\d+)(?:-(\d+))?")
@@ -100,6 +105,7 @@ class Run:
     settings: Mapping[str, Any]
     seed: int
     created: str
+    stages: tuple[tuple[str, int], ...]  # of the newest graph: name and steps
     index: int
     step: int
     metrics: Mapping[str, Series]
@@ -145,6 +151,14 @@ class Log:
         return [*_parsed(raw.splitlines())], whole
 
 
+def rows(run: Path) -> list[dict[str, Any]]:
+    """All lines of a run's metrics as a worker tells them: with the numbers under `values`."""
+    return [
+        {**row, "values": {k: v for k, v in row.items() if k not in PLACE}}
+        for row in Log(run).read()[0]
+    ]
+
+
 def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
@@ -153,6 +167,19 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             continue  # a line that a crash cut
         if isinstance(row, dict):
             yield row
+
+
+def stages(graph: Graph, preset: str, settings: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The names and steps of a graph's stages; 0 steps where that is not known."""
+    params = choose(graph, preset, settings).params
+    return [(stage.name, _steps(stage.steps, params)) for stage in graph.train]
+
+
+def _steps(steps: Any, params: Mapping[str, Any]) -> int:
+    try:
+        return int(substitute(steps, params))
+    except (GraphError, TypeError, ValueError):
+        return 0
 
 
 def summary(graph: Graph, rows: Iterable[Mapping[str, Any]]) -> dict[str, Series]:
@@ -256,10 +283,19 @@ def read(folder: Path, log: Log | None = None, rows: Iterable[Mapping[str, Any]]
     index, step = max(places, default=(0, 0))
     return Run(
         folder, str(found.get("title", "")), text, preset, settings,
-        int(found["options"].get("seed", 0)), str(found.get("created", "")), index, step,
+        int(found["options"].get("seed", 0)), str(found.get("created", "")),
+        _stages(graph, preset, settings), index, step,
         summary(graph, every), tuple(saved), tuple(edited),
         tuple(sorted((folder / "previews").glob("**/*.png"))), found.get("branched_from", {}),
     )  # fmt: skip
+
+
+def _stages(graph: Graph, preset: str, settings: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """The stages of a graph; none where it can't be trained any more."""
+    try:
+        return tuple(stages(graph, preset, settings))
+    except GraphError:
+        return ()
 
 
 def runs(folder: Path) -> list[Run]:
@@ -288,11 +324,52 @@ def folder_for(graph: Graph, out: Path) -> Path:
 # Changing ----------------------------------------------------------------------------------------
 
 
+CLAIMED: WeakValueDictionary[Path, Held] = WeakValueDictionary()  # by this process
+
+
+def claim(run: Path, patience: float = 0.0) -> Held | None:
+    """What whoever trains a run holds until it is forgotten, or the process ends: no other process
+    may write in the run's folder meanwhile. One that does has `patience` seconds to end.
+
+    Within a process the next one takes over: the one before was left where it stood.
+    None on a file system that has no locks. Raises GraphError that says who holds it.
+    """
+    place, end = run.resolve(), time.monotonic() + patience
+    if place in CLAIMED:
+        return CLAIMED[place]
+    try:
+        while (held := lock(run / LOCK)) is None:
+            if time.monotonic() >= end:
+                raise GraphError(
+                    f"{run} is being trained by {holder(run)}: stop it there, or go on from a "
+                    "branch of it (in the editor: tab Runs, branch)"
+                )
+            time.sleep(0.05)
+        since = time.strftime("%H:%M on %Y-%m-%d")
+        held.say(f"process {os.getpid()} on {socket.gethostname()} since {since}")
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
+            return None
+        raise GraphError(f"{run / LOCK} can't be written: {error.strerror}") from error
+    CLAIMED[place] = held
+    return held
+
+
+def holder(run: Path) -> str:
+    """Who holds a run, in words."""
+    try:
+        return said(run / LOCK) or "another process"
+    except OSError:
+        return "another process"
+
+
 def delete(run: Path) -> None:
-    """Remove a run for good: ask the person first. Raises GraphError for a folder that is none."""
+    """Remove a run for good: ask the person first. Raises GraphError for a folder that is none, and
+    while it is trained."""
     about(run)
     if run.is_symlink() or not (run / GRAPH).is_file():
         raise GraphError(f"{run} is no folder of a run: it stays")
+    claim(run)  # and let it go: a folder with an open file can't be moved on Windows
     gone = run.with_name(f".{run.name}.deleted.{os.getpid()}")
     os.replace(run, gone)
     shutil.rmtree(gone)
@@ -313,11 +390,11 @@ def branch(run: Path, checkpoint: str, folder: Path) -> Path:
 
     Raises GraphError when the folder is there already, or the checkpoint is not.
     """
-    state, said = state_of(run, checkpoint), about(run)
+    state, found = state_of(run, checkpoint), about(run)
     if folder.exists():
         raise GraphError(f"{folder} is there already; choose another folder")
-    said["branched_from"] = {"run": run.name, "checkpoint": checkpoint}
-    said["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    found["branched_from"] = {"run": run.name, "checkpoint": checkpoint}
+    found["created"] = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -334,7 +411,7 @@ def branch(run: Path, checkpoint: str, folder: Path) -> Path:
             for number in {e.graph for e in edits(partial) if e.graph}:
                 name = f"{GRAPHS}/{number:04d}.yaml"
                 shutil.copyfile(run / name, partial / name)
-        (partial / ABOUT).write_text(json.dumps(said, indent=1), encoding="utf-8")
+        (partial / ABOUT).write_text(json.dumps(found, indent=1), encoding="utf-8")
         os.replace(partial, folder)
     except OSError as error:
         raise GraphError(f"can't make the run's folder {folder}: {error.strerror}") from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import safetensors.torch
 import torch
 
@@ -124,3 +126,18 @@ def alone(run: Path, graph: str = PLAIN, seed: int = 3, **settings: Any) -> dict
     for _ in made.events():
         pass
     return weights(run)
+
+
+def far_machine(bin: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `ssh` begin what it is told in the folder `home`; what it was asked is in bin/asked."""
+    fake, program = bin / "ssh", bin / "nodegraph"
+    fake.write_text(f"""#!/bin/sh
+echo "$@" > {bin}/asked
+for last; do :; done
+cd {home}
+exec sh -c "PATH={bin}:$PATH $last"
+""")
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nodegraph "$@"\n')
+    fake.chmod(0o755), program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))

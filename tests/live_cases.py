@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from screen import Screen
-from soak import grown, soak
+from soak import GRAPH, grown, soak
 
 from nodegraph import files, runs
 from nodegraph.gui.live import Live
@@ -136,10 +137,7 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     screen.click((x + 8, y + 10))  # at the very beginning
     screen.turn(4)
     assert window.transport.looking is not None
-    screen.click(screen.middle(screen.item("Branch")))
-    screen.turn(3)
-    screen.key("down")
-    screen.key("enter")
+    screen.click(screen.middle(screen.item("Branch from 0")))
     state(screen, "paused", START)
     assert screen.wait(lambda: live.folder not in (old, None), 60)
     assert runs.about(live.folder)["branched_from"]["run"] == old.name
@@ -411,6 +409,123 @@ def test_views_say_what_they_wait_for_and_look_into_groups(screen: Screen) -> No
     screen.session.enter(group)
     screen.turn(4)
     assert view in screen.window.canvas.pictures
+
+
+def cut_off(screen: Screen) -> list[str]:
+    """What of the controls of training is not wholly in sight."""
+    dpg = screen.dpg
+    (left, top), (wide, high) = dpg.get_item_pos("transport"), dpg.get_item_rect_size("transport")
+    found, items = [], [*dpg.get_item_children("transport", 1)]
+    for item in items:
+        kind, known = dpg.get_item_type(item), dpg.get_item_state(item)
+        if "mvGroup" in kind:
+            items += dpg.get_item_children(item, 1)
+        if "mvGroup" in kind or "mvTooltip" in kind or not known.get("rect_size"):
+            continue
+        (x, y), (w, h) = dpg.get_item_rect_min(item), dpg.get_item_rect_size(item)
+        if x < left or y < top or x + w > left + wide or y + h > top + high:
+            found.append(f"{kind} {dpg.get_item_label(item)} {(x, y, w, h)}")
+    return found
+
+
+def test_the_controls_of_training_are_in_reach_at_every_size_of_text(
+    screen: Screen, tmp_path: Path
+) -> None:
+    window = screen.window
+    screen.load(GRAPH.replace("20000", "60"))
+    live = live_of(screen)
+    try:
+        for percent in (200, 150, 100):
+            window.resize_text(percent - window.documents.settings.text_size)
+            screen.turn(6)
+            assert cut_off(screen) == []
+        screen.key("f5")
+        state(screen, "finished", START)
+        screen.key("4", "alt")
+        assert screen.wait(lambda: screen.items("compare"))
+        x, y = screen.dpg.get_item_rect_min("transport:time")
+        screen.click((x + 60, y + 10))
+        screen.turn(3)
+        step, name = window.transport.branching
+        assert step % 6 == 0 and step <= window.transport.looking < step + 6
+        for percent in (100, 150, 200):
+            window.resize_text(percent - window.documents.settings.text_size)
+            screen.turn(6)
+            assert cut_off(screen) == [], percent
+            ticks = screen.dpg.get_item_children("transport:ticks", 2)
+            assert len(ticks) == len(live.checkpoints()) >= 11
+            screen.shot(tmp_path / f"controls-{percent}.png")
+            panel = screen.window.dock.runs
+            assert screen.wait(lambda p=panel: p.reading is None and p.drawn == p.count)
+            screen.turn(4)
+            left, top = screen.dpg.get_item_pos("dock")
+            for label in ("compare", "branch"):  # else the wheel brings it into sight
+                for _ in range(9):
+                    if not screen.items(label):
+                        screen.wheel((left + 60, top + 42 * window.scale), -1)
+                        screen.turn(2)
+                assert screen.items(label), (percent, label)
+        screen.dpg.set_item_width("transport", 120)  # a control: there things are cut off
+        screen.turn(2)
+        assert cut_off(screen)
+        window.arrange()
+        screen.turn(4)
+        old = live.folder
+        screen.click(screen.middle(screen.item(f"Branch from {step:,}")))
+        state(screen, "paused", START)
+        assert screen.wait(lambda: live.folder not in (old, None) and live.step == step, 60)
+        assert runs.about(live.folder)["branched_from"]["checkpoint"] == name
+    finally:
+        window.resize_text(100 - window.documents.settings.text_size)
+        screen.turn(4)
+
+
+def test_a_seed_that_is_none_gives_way_to_the_one_that_holds(screen: Screen) -> None:
+    screen.load(GRAPH)
+    live, dpg = live_of(screen), screen.dpg
+    live.options.seed = 7
+    live.set_speed(3.0)  # none of those that can be chosen
+    screen.window.transport.seen = ()
+    screen.turn(3)
+    fields = screen.window.transport.fields
+
+    def seed() -> str:
+        return str(dpg.get_value(fields.known[0].item))
+
+    assert seed() == "7" and screen.window.transport.fields.known
+    combos = [i for i in dpg.get_all_items() if "mvCombo" in dpg.get_item_type(i)]
+    assert "3 steps/s" in [dpg.get_value(i) for i in combos]
+    for typed, holds in (("1.5", "7"), ("99999999999999999999", "7"), ("12", "12")):
+        screen.session.message = None
+        screen.click(screen.middle(fields.known[0].item))
+        screen.rewrite(typed)
+        screen.turn(3)
+        assert seed() == holds and live.options.seed == int(holds)
+        told = screen.session.message
+        assert (typed in told[0] and told[1] == "refused") if holds == "7" else told is None
+
+
+def test_runs_are_read_while_the_window_goes_on(
+    screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen.load(GRAPH)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    text = '{"options": {}, "preset": "", "settings": {}}'
+    (tmp_path / "runs" / "a" / "run.json").write_text(text)
+    (tmp_path / "runs" / "a" / "graph.yaml").write_text(GRAPH)
+    for name in range(40):
+        shutil.copytree(tmp_path / "runs" / "a", tmp_path / "runs" / f"b{name}")
+    may = threading.Event()
+    read = runs.read
+    monkeypatch.setattr(runs, "read", lambda *a: read(*a) if may.wait(60) else None)
+    screen.key("1", "alt")
+    screen.key("4", "alt")
+    screen.turn(5)  # a read that is waited for would be here for a minute
+    assert screen.window.dock.runs.reading is not None and not screen.items("compare")
+    may.set()
+    panel = screen.window.dock.runs
+    assert screen.wait(lambda: panel.reading is None and panel.drawn == 41, 20)
+    assert screen.wait(lambda: len(screen.items("compare")) > 3)
 
 
 def test_watching_a_run_leaves_no_items_behind(screen: Screen) -> None:

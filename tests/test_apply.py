@@ -18,6 +18,7 @@ from nodegraph.graph import Entry, Graph, GraphError, Ref
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 from nodegraph.session import Session
+from nodegraph.training import record
 from nodegraph.training.run import checked, graph_at, restore, resume, start
 from nodegraph.training.trainer import Options, Stepped, Trainer
 
@@ -363,7 +364,10 @@ def test_a_branch_goes_on_as_the_run_did(tmp_path: Path) -> None:
     assert whole.finished
 
 
-def test_checkpoints_are_thinned_evenly_but_not_those_before_changes(tmp_path: Path) -> None:
+def test_checkpoints_are_thinned_evenly_but_not_those_before_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "DISK", 0)
     graph = named("lenet", steps=200)
     made = steps(begun(graph, tmp_path / "run", every=2), 31)
     made.apply(renamed(graph))

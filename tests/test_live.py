@@ -8,14 +8,13 @@ import queue
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from live import CPU, FAULTY, GAME, PLAIN, ROOT, Waited, alone, equal, weights
+from live import CPU, FAULTY, GAME, PLAIN, ROOT, Waited, alone, equal, far_machine, weights
 from test_worker import framed
 
 from nodegraph import files, runs
@@ -138,6 +137,28 @@ def test_a_view_that_fails_is_told_once_and_holds_up_nothing(tmp_path: Path) -> 
     assert len(told) == 1 and told[0].startswith("odd: it broke at "), live.told
     live.stop()
     assert live.run.wait_closed(60)
+
+
+def test_what_only_watches_may_fail_and_training_goes_on(live: Waited) -> None:
+    # The samples are computed in evaluation mode, in which this node raises.
+    live.train(settings={"how": "view", "steps": 100_000})
+    told = live.until("warning", "failed", seconds=30)
+    assert told["code"] == "samples" and "it broke at" in told["text"]
+    before = live.run.status["step"]
+    live.wait(lambda: live.run.status["step"] > before + 5000)  # past the next look
+    time.sleep(2.5)
+    assert live.run.state == "running" and len(live.all("warning")) == 1
+    assert not live.all("failed")
+
+
+def test_a_finished_run_stands_at_its_last_step(live: Waited) -> None:
+    live.train(settings={"steps": 7})
+    live.until("finished")
+    live.at("finished", 7)
+    status = live.run.status
+    assert (status["stage"], status["index"], status["steps"]) == ("play", 0, 7)
+    order = [m["do"] for m in live.said if m["do"] in ("status", "finished")]
+    assert order[-2:] == ["status", "finished"]
 
 
 # Messages ----------------------------------------------------------------------------------------
@@ -442,16 +463,7 @@ def test_closing_the_client_lets_the_worker_save(tmp_path: Path, live: Waited) -
 def test_a_worker_on_another_machine_is_reached_through_ssh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = tmp_path / "ssh"
-    fake.write_text(f"""#!/bin/sh
-echo "$@" > {tmp_path}/asked
-for last; do :; done
-exec sh -c "PATH={tmp_path}:$PATH $last"
-""")
-    program = tmp_path / "nodegraph"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m nodegraph "$@"\n')
-    fake.chmod(0o755), program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    far_machine(tmp_path, tmp_path, monkeypatch)
     far = Waited(Run(remote="me@far.example"))
     far.train(PLAIN, settings={"steps": 5})
     far.until("finished")

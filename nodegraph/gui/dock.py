@@ -109,7 +109,7 @@ class Dock:
         elif name == "Pictures":
             self.viewer.show(live, shown, parent, inner, looking)
         elif name == "Runs":
-            busy = tuple((t.live.folder, t.live.alive) for t in self.documents.tabs)
+            busy = tuple((t.live.folder, t.live.alive, t.live.remote) for t in self.documents.tabs)
             if first or busy != self.busy:
                 self.busy = busy
                 self.runs.show(live, parent)

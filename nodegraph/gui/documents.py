@@ -135,7 +135,7 @@ class Documents:
 
     def training(self, folder: Path) -> bool:
         """Whether a tab has a run that is alive in a folder."""
-        lives = (t.live for t in self.tabs)
+        lives = (t.live for t in self.tabs if not t.live.remote)
         return any(v.alive and v.folder and resolved(v.folder) == resolved(folder) for v in lives)
 
     def open_run(self, folder: Path, checkpoint: str = "", branch: bool = False) -> None:

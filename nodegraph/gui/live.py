@@ -7,15 +7,16 @@ person applies it. Undoing such a change brings back the checkpoint from before 
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import files, runs
+from .. import files, provenance, runs
 from ..changes import Change, changes
-from ..graph import Graph, GraphError, Stage, choose, substitute
+from ..graph import Graph, GraphError, choose
 from ..node import View
 from ..origins import Origins, renames
 from ..scope import Scope
@@ -105,6 +106,7 @@ class Live:
     def forget(self) -> None:
         """Begin with nothing known."""
         self.folder: Path | None = None
+        self.remote = ""  # the machine that the run is on
         self.device, self.parameters = "", 0
         self.stages: list[tuple[str, int]] = []
         self.curves: dict[str, Curve] = {}
@@ -122,6 +124,8 @@ class Live:
         self._sent: dict[int, tuple[Graph, Origins, bool]] = {}
         self._compared: Graph | None = None
         self._knob_at = 0.0
+        self.kept: list[runs.Checkpoint] = []  # what can be gone back to
+        self._branching = False  # the graph of the branch that begins is to be shown
         self.saved = ""  # the checkpoint that was written last
 
     # What there is --------------------------------------------------------------------------------
@@ -163,8 +167,10 @@ class Live:
             return ""
         if self.run.told:
             return self.run.told
-        if not at or self.state == "finished":
+        if not at:
             return self.state
+        if self.state == "finished":
+            return f"finished after {self.step:,} steps"
         words = f"{at['stage']} {at['step']:,}/{at['steps']:,}"
         if self.state == "running":  # the button says so already
             return f"{words} · {at['rate']:.3g} steps/s" if at.get("rate") else words
@@ -216,7 +222,7 @@ class Live:
     def go_on(self) -> None:
         """Resume the run that was stopped, or that died, from its last checkpoint."""
         if self.folder is not None and not self.alive:
-            self.resume(self.folder, paused=False)
+            self.resume(self.folder, paused=False, remote=self.remote)
 
     def start(self, paused: bool = False) -> bool:
         """Begin a new run of the graph as it stands; False and a message when it can't be."""
@@ -238,23 +244,32 @@ class Live:
             return {
                 "do": "train", "id": 1, "graph": files.dumps(graph), "preset": preset,
                 "options": chosen.of_training(), "run": str(folder), "paused": paused,
+                "past": bool(chosen.remote),
             }  # fmt: skip
 
         self.forget()
+        self.remote = chosen.remote
         self.trained = self._compared = graph
         self._begin(message)
         return True
 
-    def resume(self, folder: Path, checkpoint: str = "", paused: bool = True) -> None:
-        """Go on with a run that is on disk, from a checkpoint or the newest one."""
-        message = {"id": 1, "resume": str(folder.absolute()), "paused": paused}
+    def resume(
+        self, folder: Path, checkpoint: str = "", paused: bool = True, remote: str = "",
+        branch: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Go on with a run that is on disk, here or on another machine, from a checkpoint or the
+        newest one; or with a `branch` of it."""
+        folder = folder if remote else folder.absolute()
+        message = {"id": 1, "resume": str(folder), "paused": paused, "past": bool(remote)}
+        if branch is not None:
+            message["run"], folder = str(branch), branch
         self.stop()
         self.forget()
-        self.folder = folder.absolute()
+        self.folder, self.remote, self._branching = folder, remote, branch is not None
         self._begin(message | ({"checkpoint": checkpoint} if checkpoint else {}))
 
     def _begin(self, message: Any) -> None:
-        self.run = self.make(self.options.remote)
+        self.run = self.make(self.remote)
         self.run.start(message)
         if self.speed:
             self.run.speed(self.speed)
@@ -302,6 +317,10 @@ class Live:
         """A new run that begins at a checkpoint of this one, with the graph that it had; paused."""
         if self.folder is None:
             return None
+        if self.remote:  # where only its worker can read it
+            target = runs.folder_for(self.session.root, self.folder.parent)
+            self.resume(self.folder, checkpoint, remote=self.remote, branch=target)
+            return target
         number = runs.Checkpoint.parse(checkpoint).graph
         target = runs.folder_for(self.session.root, self.out.absolute())
         try:
@@ -395,10 +414,19 @@ class Live:
         self.device, self.parameters = message["device"], message["parameters"]
         self.stages = [(name, steps) for name, steps in message["stages"]]
         self.folder = Path(message["run"]) if message["run"] else None
+        self._keep(message)
         if self.trained is None:
-            self.trained = self._given(message)
-        if self.folder is not None and self.folder.is_dir():
+            self.trained = graph = self._given(message)
+            if self._branching and graph is not self.session.root:
+                self.session.do("Branch", lambda g, s: graph, where=())
+                self.trained = self.session.root
+        if self.remote:
+            self.marks = [(self.place(i, step), words) for i, step, words in message["marks"]]
+        elif self.folder is not None and self.folder.is_dir():
             self.read(self.folder)
+
+    def _keep(self, message: Mapping[str, Any]) -> None:
+        self.kept = [runs.Checkpoint.parse(name) for name in message.get("checkpoints", ())]
 
     def _given(self, message: Mapping[str, Any]) -> Graph:
         """The graph that a message holds; the session's where that is the same."""
@@ -411,9 +439,8 @@ class Live:
 
     def read(self, folder: Path) -> None:
         """What a run's folder holds of its past."""
-        for row in runs.Log(folder).read()[0]:
-            values = {k: v for k, v in row.items() if k not in runs.PLACE}
-            self._row({**row, "values": values})
+        for row in runs.rows(folder):
+            self._row(row)
         for edit in runs.edits(folder):
             if edit.what:
                 self.marks.append((self.place(edit.index, edit.step), "; ".join(edit.what)))
@@ -438,6 +465,8 @@ class Live:
                     name, header["width"], header["height"], payload, step,
                     header.get("view", ""), name in self.peeks, header.get("about", {}),
                 )  # fmt: skip
+                if self.remote:
+                    self._store(self.pictures[name], message["index"], message["step"])
             elif header["kind"] == "probe":
                 self.probe = header["about"]
                 for found in self.probe.get("findings", ()):
@@ -461,6 +490,7 @@ class Live:
 
     def _hear_saved(self, message: Mapping[str, Any]) -> None:
         self.saved = message["checkpoint"]
+        self._keep(message)
 
     def _hear_applied(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
@@ -484,8 +514,7 @@ class Live:
 
     def restage(self, graph: Graph) -> None:
         """The stages and their steps, as a graph has them."""
-        params = choose(graph, self.options.preset).params
-        self.stages = [(s.name, _steps(s, params)) for s in graph.train]
+        self.stages = runs.stages(graph, self.options.preset, {})
 
     def _hear_restored(self, message: Mapping[str, Any]) -> None:
         step = self.place(message["index"], message["step"])
@@ -519,13 +548,30 @@ class Live:
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """What can be gone back to: the step of the whole run, and the name."""
-        if self.folder is None or not self.folder.is_dir():
-            return []
-        return [(self.place(c.index, c.step), c.name) for c in runs.checkpoints(self.folder)]
+        return [(self.place(c.index, c.step), c.name) for c in self.kept]
+
+    @property
+    def shots(self) -> Path | None:
+        """Where its pictures are kept: in its folder, or for a run elsewhere in one of ours."""
+        if self.folder is None or not self.remote:
+            return self.folder and self.folder / "previews"
+        name = re.sub(r"[^\w.@-]", "_", f"{self.folder.name}@{self.remote}")
+        return self.out / name / "previews"
+
+    def _store(self, picture: Picture, index: int, step: int) -> None:
+        """Keep a picture of a run elsewhere."""
+        if self.shots is None or picture.peek or not picture.view:
+            return
+        about = {"node": picture.name, "view": picture.view, "step": picture.step}
+        data = provenance.png(picture.width, picture.height, picture.rows, about)
+        try:
+            provenance.keep(self.shots, picture.name, index, step, data)
+        except OSError as wrong:
+            self._tell(picture.step, "warning", f"pictures are not kept: {wrong}")
 
     def frame(self, view: str, step: int) -> Path | None:
         """The stored picture of a view that was newest at a step."""
-        folder = self.folder / "previews" / view.replace("/", ".") if self.folder else None
+        folder = self.shots / provenance.safe(view) if self.shots else None
         if folder is None or not folder.is_dir():
             return None
         best: Path | None = None
@@ -565,10 +611,3 @@ def without_views(graph: Graph, scope: Scope) -> Graph:
     links = {to: source for to, source in graph.links.items() if to.node in kept}
     groups = {k: without_views(g, inner) for k, g in graph.groups.items()}
     return graph.with_(nodes=kept, links=links, groups=groups)
-
-
-def _steps(stage: Stage, params: Mapping[str, Any]) -> int:
-    try:
-        return int(substitute(stage.steps, params))
-    except (GraphError, TypeError, ValueError):
-        return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 
 import dearpygui.dearpygui as dpg
@@ -12,9 +14,13 @@ from ..changes import changes
 from ..graph import GraphError, choose
 from .curves import Curves
 from .documents import Documents
+from .flow import Flow
 from .live import Live
 from .palette import Palette
 from .popups import Popups
+
+ROWS = 2  # that are drawn in a frame
+HEAD, LEAST = 34, 130  # pixels over the table, and of the table at least
 
 
 class RunsPanel:
@@ -26,47 +32,101 @@ class RunsPanel:
     ) -> None:  # fmt: skip
         self.palette, self.documents, self.popups = palette, documents, popups
         self.curves, self.seen = curves, seen
-        self.scale = 1.0
+        self.scale, self.wide = 1.0, 600.0
+        self.parent = ""  # where it is drawn
+        self.live: Live | None = None
+        self.reading: Future[list[runs.Run]] | None = None
+        self.rows: Iterator[None] = iter(())  # adds a row each time
+        self.drawn, self.count = 0, 0
+        self.table: int | str = 0
 
     def show(self, live: Live, parent: str) -> None:
-        """Read the folder, and draw the table."""
-        found = runs.runs(live.out) if live.out.is_dir() else []
-        p = self.palette
-        dpg.delete_item(parent, children_only=True)
-        dpg.push_container_stack(parent)
+        """Read the folder in a thread: many runs take a second. What is shown stays meanwhile."""
+        self.live, self.parent = live, parent
+        if not dpg.get_item_children(parent, 1):
+            dpg.add_text("Reading the runs…", color=self.palette.dim, parent=parent)
+        reading: Future[list[runs.Run]] = Future()
+        self.reading = reading
+
+        def read() -> None:
+            try:
+                reading.set_result(runs.runs(live.out) if live.out.is_dir() else [])
+            except Exception as wrong:  # told in the window's thread
+                reading.set_exception(wrong)
+
+        threading.Thread(target=read, name="runs", daemon=True).start()
+
+    def poll(self) -> bool:
+        """Draw what was read, some rows at a time; whether there is anything to come."""
+        if self.reading is not None and self.reading.done():
+            found, self.reading = self.reading.result(), None
+            self.draw(found)
+        if self.table and dpg.does_item_exist(self.table):
+            room = dpg.get_item_rect_size(self.parent)[1] - HEAD * self.scale
+            high = int(max(room, LEAST * self.scale))  # where it is less, the panel scrolls
+            if dpg.get_item_height(self.table) != high:
+                dpg.set_item_height(self.table, high)
+        for _ in range(ROWS):
+            next(self.rows, None)
+        return self.reading is not None or self.drawn < self.count
+
+    def draw(self, found: list[runs.Run]) -> None:
+        """The head of the table; its rows follow in the next frames."""
+        live, p = self.live, self.palette
+        assert live is not None
+        dpg.delete_item(self.parent, children_only=True)
+        dpg.push_container_stack(self.parent)
         with dpg.group(horizontal=True):
+            dpg.add_button(label="Read again", small=True,
+                           callback=lambda: self.show(live, self.parent))  # fmt: skip
             count = f"{len(found)} run{'s' * (len(found) != 1)}"
             dpg.add_text(f"{count} in {live.out.absolute()}", color=p.dim)
-            dpg.add_button(label="Read again", small=True, callback=lambda: self.show(live, parent))
-        with dpg.table(header_row=True, policy=dpg.mvTable_SizingStretchProp, resizable=True):
-            for label in ("run", "graph", "preset", "seed", "steps", "best"):
+        with dpg.table(
+            header_row=True, policy=dpg.mvTable_SizingFixedFit, resizable=True, scrollX=True,
+            scrollY=True, freeze_columns=1, freeze_rows=1, height=-1,
+        ) as self.table:  # fmt: skip
+            for label in ("run", "", "graph", "preset", "seed", "steps", "best"):
                 dpg.add_table_column(label=label)
-            dpg.add_table_column(width_fixed=True, init_width_or_weight=260 * self.scale)
-            for run in found:
-                with dpg.table_row():
-                    here = self.documents.training(run.folder)
-                    dpg.add_text(run.name, color=p.accent if here else p.text)
-                    dpg.add_text(run.title)
-                    dpg.add_text(run.preset or "—")
-                    dpg.add_text(str(run.seed))
-                    dpg.add_text(done(run))
-                    best = (f"{k} {v.best:.4g}" for k, v in [*run.metrics.items()][:3])
-                    dpg.add_text(", ".join(best) or "—")
-                    self.buttons(live, run, here, parent)
         dpg.pop_container_stack()
+        self.drawn, self.count = 0, len(found)
+        self.rows = self.add_rows(live, found, self.table)
 
-    def buttons(self, live: Live, run: runs.Run, here: bool, parent: str) -> None:
-        """What can be done with a run."""
-        with dpg.group(horizontal=True):
-            if not here:
-                for label, do in (("open", self.open), ("overlay", self.overlay)):
-                    dpg.add_button(label=f"{label}##{run.name}", small=True,
-                                   callback=partial(do, live, run))  # fmt: skip
-            dpg.add_button(label=f"compare##{run.name}", small=True,
-                           callback=partial(self.compare, live, run))  # fmt: skip
-            if not here:
-                dpg.add_button(label=f"delete##{run.name}", small=True,
-                               callback=partial(self.delete, live, run, parent))  # fmt: skip
+    def add_rows(self, live: Live, found: list[runs.Run], table: int | str) -> Iterator[None]:
+        """Add a row each time."""
+        p = self.palette
+        for run in found:
+            with dpg.table_row(parent=table):
+                here = self.documents.training(run.folder)
+                dpg.add_text(run.name, color=p.accent if here else p.text)
+                self.buttons(live, run, here)
+                dpg.add_text(run.title)
+                dpg.add_text(run.preset or "—")
+                dpg.add_text(str(run.seed))
+                dpg.add_text(done(run))
+                best = (f"{k} {v.best:.4g}" for k, v in [*run.metrics.items()][:3])
+                dpg.add_text(", ".join(best) or "—")
+            self.drawn += 1
+            yield
+
+    def buttons(self, live: Live, run: runs.Run, here: bool) -> None:
+        """What can be done with a run, in two lines where there is little room."""
+        does: dict[str, Callable[..., None]] = {"compare": self.compare}
+        if not here:
+            does = {"open": self.open, "overlay": self.overlay, **does, "delete": self.delete}
+        if run.checkpoints:
+            does["branch"] = self.branch
+        with dpg.group():
+            flow = Flow(self.wide / 2, self.scale)
+            for label, do in does.items():
+                flow.button(label)
+                dpg.add_button(label=f"{label}##{run.name}", small=True,
+                               callback=partial(do, live, run))  # fmt: skip
+            flow.end()
+
+    def branch(self, live: Live, run: runs.Run) -> None:
+        """A new run from its newest checkpoint, in a tab of its own: also of one that another
+        editor trains."""
+        self.documents.open_run(run.folder, run.checkpoints[-1].name, branch=True)
 
     def open(self, live: Live, run: runs.Run) -> None:
         """Open a run's graph in a tab of its own, at its newest checkpoint, paused."""
@@ -75,12 +135,7 @@ class RunsPanel:
     def overlay(self, live: Live, run: runs.Run) -> None:
         """Its curves over those of this run, or no more."""
         other = Live(live.session, live.out)
-        try:
-            graph = files.parse(run.text, str(run.folder)).graph
-            other.options.preset = run.preset
-            other.restage(graph)
-        except GraphError:
-            pass
+        other.stages = [*run.stages]
         other.read(run.folder)
         self.curves.lay_over(run.name, other.curves)
         self.seen("Curves")
@@ -101,7 +156,7 @@ class RunsPanel:
             rows.append((name, f"{series.last:.4g} there, {now} here"))
         self.popups.table(f"{run.name} against {live.session.title}", rows)
 
-    def delete(self, live: Live, run: runs.Run, parent: str) -> None:
+    def delete(self, live: Live, run: runs.Run) -> None:
         """Remove a run's folder, after a question."""
 
         def gone() -> None:
@@ -109,7 +164,7 @@ class RunsPanel:
                 runs.delete(run.folder)
             except (GraphError, OSError) as wrong:
                 live.session.tell(str(wrong), "error")
-            self.show(live, parent)
+            self.show(live, self.parent)
 
         self.popups.question(
             "Delete a run", f"Delete {run.name} with its checkpoints and pictures for good?",
@@ -118,10 +173,11 @@ class RunsPanel:
 
 
 def done(run: runs.Run) -> str:
-    """How far a run came: the steps of its last stage, and which stage that is, if not the first;
-    a checkpoint at the beginning of a stage ends the one before."""
-    before = [c for c in run.checkpoints if (c.index, c.step) < (run.index, run.step)]
-    if run.step == 0 and run.index:
-        last = max((c.step for c in before if c.index == run.index - 1), default=0)
-        return f"all of stage {run.index}" if not last else f"> {last:,}, ended"
-    return f"{run.step:,}" if not run.index else f"{run.step:,} of stage {run.index + 1}"
+    """How far a run came, in words."""
+    if run.index >= len(run.stages) > 0:
+        return f"{sum(steps for _, steps in run.stages):,}, finished"
+    if not run.stages:  # its graph can't be read
+        return f"{run.step:,}" + (f" of stage {run.index + 1}" if run.index else "")
+    name, steps = run.stages[run.index]
+    where = f" in {name}" if len(run.stages) > 1 else ""
+    return f"{run.step:,} of {steps:,}{where}"

@@ -125,3 +125,11 @@ def padded(x: float, y: float) -> int | str:
     with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
         dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, x, y, category=dpg.mvThemeCat_Core)
     return theme
+
+
+@cache
+def close_together() -> int | str:
+    """A theme for widgets that stand directly under each other."""
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, 0, 1, category=dpg.mvThemeCat_Core)
+    return theme

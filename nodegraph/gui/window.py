@@ -44,7 +44,8 @@ from .shelf import Shelf
 from .textures import Textures
 from .transport import Transport
 
-LEFT, MENU, TABS, TRANSPORT, STATUS = 190, 24, 36, 36, 28
+LEFT, MENU, TABS, STATUS = 190, 24, 36, 28
+MARGIN = 12  # pixels beside what stands in a panel
 FRAME = 1 / 60
 GRIP = 4  # pixels on either side of a line that is dragged
 IDLE = 0.25  # seconds that the window may sleep when nothing moves
@@ -149,7 +150,7 @@ class Window:
         for part in self.parts:
             part.scale = self.scale
         self.textures = Textures()
-        margin = theme.padded(12 * self.scale, 8 * self.scale)
+        margin = theme.padded(MARGIN * self.scale, 8 * self.scale)
         with dpg.window(tag="main", no_scrollbar=True, no_scroll_with_mouse=True):
             self.menu_bar()
             inner = {"border": False, "always_use_window_padding": True}
@@ -170,7 +171,7 @@ class Window:
             dpg.bind_item_theme(part, margin)
         dpg.bind_item_theme("main", theme.ground(self.palette.name))
         for part in ("tabs", "status", "transport"):
-            dpg.bind_item_theme(part, theme.padded(12 * self.scale, 4 * self.scale))
+            dpg.bind_item_theme(part, theme.padded(MARGIN * self.scale, 4 * self.scale))
         dpg.set_primary_window("main", True)
         self.minimap.build()
         dpg.bind_item_theme("minimap", theme.padded(0, 0))
@@ -210,8 +211,7 @@ class Window:
         right = min(int(WIDTH * s), int(0.32 * wide)) if panels.get("right", True) else 0
         top = menu + tabs + 1
         self.body = body = high - top - status - 1
-        bar = int(TRANSPORT * s)
-        dock = min(int(self.dock.height(tab) * s) if tab else 0, body // 2)
+        bar, dock = self.heights = self.wanted(tab)
         centre = wide - left - right - (left > 0) - (right > 0)
         start = left + (left > 0)
         places = {
@@ -229,8 +229,8 @@ class Window:
             shown = part in ("tabs", "status") or (part == "gallery") == (tab is None)
             dpg.configure_item(part, show=shown and w > 0)
         self.inspector.fit(right)
+        self.transport.wide = self.dock.runs.wide = centre - 2 * MARGIN * s
         self.area = self.menus.area = places["centre"]
-        self.dock_high = dock
         self.minimap.place(self.area, shown=tab is not None)
         self.quiet = 0
         if tab is not None:
@@ -240,6 +240,12 @@ class Window:
             if bounds and holds(was.rect, bounds) and not holds(gestures.view.rect, bounds):
                 gestures.fit()  # all of it was in sight, and stays so
         self.seen = ()
+
+    def wanted(self, tab: Tab | None) -> tuple[int, int]:
+        """The heights of the controls of training and of the dock; what is left is the canvas's."""
+        bar = min(int(self.transport.high), self.body // 2)
+        dock = int(self.dock.height(tab) * self.scale) if tab else 0
+        return bar, min(dock, (self.body - bar) // 2)
 
     # Tabs -----------------------------------------------------------------------------------------
 
@@ -304,6 +310,8 @@ class Window:
         if self.tab is not None:
             if self.marks.due() and not self.tab.gestures.busy:
                 self.quiet = 0
+            if self.dock.front == "Runs" and self.dock.runs.poll():
+                self.quiet = 0
             self.analyse(self.tab.session)
 
     def event(self, event: Event) -> None:
@@ -362,7 +370,7 @@ class Window:
                 self.documents.remember()
             return was
         elif event.kind == "move" and self.resizing:
-            high = (self.dock_high + top + h - event.y) / self.scale
+            high = (self.heights[1] + top + h - event.y) / self.scale
             panels = {**self.documents.settings.panels, "dock": round(min(max(high, 90), 2000))}
             self.documents.set(panels=panels)  # kept when the button is released
             self.arrange()
@@ -506,10 +514,10 @@ class Window:
             self.stale = False
             self.quiet = 0
             self.inspector.show(session)
-        if self.dock_high != min(int(self.dock.height(tab) * self.scale), self.body // 2):
-            self.arrange()
-        self.dock.show(tab, shown, self.transport.looking, self.dock_high, stale)
+        self.dock.show(tab, shown, self.transport.looking, self.heights[1], stale)
         self.transport.show(tab.live)
+        if self.heights != self.wanted(tab):
+            self.arrange()
         self.minimap.show(scene, gestures.view)
         tips = not self.popups.open
         if self.marks.show(gestures, self.reach(tab), notes, tips, tab.live.probing):

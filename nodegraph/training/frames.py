@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import files, provenance, runs
+from ..preferences import write_whole
 from .previews import Preview
 from .trainer import Trainer
 
@@ -39,40 +38,26 @@ def provenance_of(preview: Preview, trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def frame_name(header: Mapping[str, Any]) -> str:
-    """Stage and step, as checkpoints are named."""
-    return f"{header['index']:02d}-{header['step']:08d}"
-
-
-def save_png(path: Path, preview: Preview, trainer: Trainer) -> Path:
-    """Write a picture that says where it comes from, whole or not at all."""
+def as_png(preview: Preview, trainer: Trainer) -> bytes:
+    """A picture as a file that says where it comes from."""
     header = preview.header
     if header["kind"] != "picture":
         raise ValueError(f"{header['name']} is a {header['kind']}, not a picture")
     about = provenance_of(preview, trainer)
-    data = provenance.png(header["width"], header["height"], preview.payload, about)
+    return provenance.png(header["width"], header["height"], preview.payload, about)
+
+
+def save_png(path: Path, preview: Preview, trainer: Trainer) -> Path:
+    """Write a picture that says where it comes from, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, as_png(preview, trainer))
     return path
 
 
 def store(preview: Preview, trainer: Trainer) -> Path:
-    """Keep a picture as a frame of its view in the run's folder, `previews/NODE/II-SSSSSSSS.png`.
-
-    Frames of later steps are dropped: they are of a past that the run went back on.
-    """
+    """Keep a picture as a frame of its view in the run's folder."""
     if trainer.run is None:
         raise ValueError("the run has no folder to keep pictures in")
-    name = re.sub(r"[^\w.-]", ".", preview.header["name"]).strip(".") or "view"
-    path = trainer.run / "previews" / name / f"{frame_name(preview.header)}.png"
-    save_png(path, preview, trainer)
-    for frame in provenance.frames(path.parent):
-        if frame.name > path.name:
-            frame.unlink(missing_ok=True)
-    provenance.thin(path.parent)
-    return path
+    header, data = preview.header, as_png(preview, trainer)
+    at = header["index"], header["step"]
+    return provenance.keep(trainer.run / "previews", header["name"], *at, data)

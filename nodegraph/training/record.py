@@ -12,6 +12,8 @@ from pathlib import Path
 from ..runs import EDITS, GRAPHS, METRICS, Checkpoint, Edit, checkpoints, edits
 
 KEPT = 24  # checkpoints of a run, beside those before changes and between stages
+MOST = 96  # of them where they are small
+DISK = 512 << 20  # bytes that more than `KEPT` of them may take
 NEWEST = 3  # of them that are never thinned
 
 
@@ -44,9 +46,12 @@ def prune(run: Path) -> None:
     there = checkpoints(run)
     if len(there) <= KEPT:
         return
+    newest = run / "checkpoints" / there[-1].name
+    size = sum(path.stat().st_size for path in newest.iterdir())
+    kept = min(max(DISK // max(size, 1), KEPT), MOST)
     before = {edit.checkpoint for edit in edits(run)}
     free = [c for c in there[:-NEWEST] if c.step and c.name not in before]
-    for gone in thin(there, free, KEPT - NEWEST):
+    for gone in thin(there, free, kept - NEWEST):
         shutil.rmtree(run / "checkpoints" / gone.name)
 
 

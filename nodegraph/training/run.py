@@ -71,7 +71,7 @@ def start(
             raise GraphError(f"can't make the run's folder {run}: {error.strerror}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        trainer.run = run
+        trainer.run, trainer.held = run, runs.claim(run)
     return trainer
 
 
@@ -82,22 +82,25 @@ def graph_at(run: Path, number: int) -> Graph:
     return checked(files.parse(text, name).graph, preset, settings)
 
 
-def resume(run: Path, at: str = "", **changes: Any) -> Trainer:
+def resume(run: Path, at: str = "", patience: float = 0.0, **changes: Any) -> Trainer:
     """A trainer where a checkpoint of a run stands; `changes` replace its options.
 
     Without a name it is the newest, and what was changed after it is changed again where it was;
     with one, what came after it goes as soon as training goes on.
-    Raises GraphError when `run` is no run's folder.
+    Raises GraphError when `run` is no run's folder, and when it is being trained: whoever does so
+    has `patience` seconds to end.
     """
+    first = int(os.environ.get("RANK", "0")) == 0
     about = runs.about(run)
+    held = runs.claim(run, patience) if first else None
     try:
         options = replace(Options(**about["options"]), **changes)
     except TypeError as error:
         raise GraphError(f"{run} is no folder of a run: {error}") from error
     folder = run / "checkpoints" / runs.Checkpoint.parse(at).name if at else checkpoint.latest(run)
     weights, state = checkpoint.load(folder)
-    first = int(os.environ.get("RANK", "0")) == 0
     trainer = Trainer(graph_at(run, state.get("graph", 0)), options, run if first else None)
+    trainer.held = held
     trainer.load_state(weights, state)
     if first and at:
         trainer.returned = True

@@ -25,11 +25,14 @@ from ..compiler.runtime import NotFinite, Stage
 from ..compiler.text import Where, flat, nowhere
 from ..graph import Graph, GraphError
 from ..library import Library, standard
+from ..lock import Held
 from . import change, checkpoint, record
 from .device import Device
 from .faults import explain, out_of_memory
 from .moment import Moment
 
+SAVE_EVERY = 10.0  # seconds between checkpoints where a tenth of the stage takes longer
+SAVE_SHARE = 0.02  # of the time of training that they may take then
 LOG_EVERY = 0.1  # seconds between lines of losses in the log
 
 
@@ -151,6 +154,8 @@ class Trainer:
         self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
         self.moment: Moment | None = None
         self.logged = 0.0
+        self.saved_at, self.cost = time.monotonic(), 0.0  # the last checkpoint, and its seconds
+        self.held: Held | None = None  # what keeps others from training in the run's folder
 
     def network(self, module: ModuleType) -> nn.Module:
         """The network of a generated module, as the options say, where it trains."""
@@ -215,8 +220,11 @@ class Trainer:
         if self.returned:
             self.go_on()
         name = runs.Checkpoint(self.index, self.done, self.edition).name
+        begun = time.monotonic()
         path = checkpoint.save(self.run / "checkpoints" / name, self.net.state_dict(), self.state())
         record.prune(self.run)
+        self.saved_at = time.monotonic()
+        self.cost = self.saved_at - begun
         return Saved(path, self.done)
 
     def go_on(self) -> None:
@@ -355,12 +363,18 @@ class Trainer:
             self.index, self.done, self.stage = self.index + 1, 0, None
             if self.run:
                 yield self.save()
-        elif self.run and self.done % self.every(stage) == 0:
+        elif self.run and (self.done % self.every(stage) == 0 or self.long_ago()):
             yield self.save()
 
     def every(self, stage: Stage) -> int:
         """How many steps lie between two checkpoints."""
         return self.options.checkpoint_every or max(1, stage.steps // 10)
+
+    def long_ago(self) -> bool:
+        """Whether the last checkpoint is old, unless a number of steps between them was asked for:
+        the smaller they are, and so the faster written, the more of them can there be."""
+        age = time.monotonic() - self.saved_at
+        return not self.options.checkpoint_every and age > max(SAVE_EVERY, self.cost / SAVE_SHARE)
 
     def report_losses(self, losses: Mapping[str, Tensor]) -> None:
         """A line in the log at the ends of the stage, before an evaluation, and now and then."""

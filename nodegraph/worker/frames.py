@@ -25,7 +25,7 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     # to one that trains: `train` comes first, and makes it one
     "train": {
         "id": int, "graph?": str, "preset?": str, "settings?": dict, "options?": dict,
-        "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool,
+        "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool, "past?": bool,
     },
     "play": {},
     "pause": {},
@@ -40,12 +40,13 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "started": {
         "id": int, "device": str, "parameters": int, "stages": list, "run": str, "stage": str,
         "index": int, "step": int, "graph?": str, "preset?": str, "settings?": dict,
+        "checkpoints?": list, "marks?": list,
     },
     "status": {
         "state": str, "stage": str, "index": int, "step": int, "steps": int, "rate": NUMBER,
     },
     "metrics": {"rows": list},
-    "saved": {"checkpoint": str, "index": int, "step": int},
+    "saved": {"checkpoint": str, "checkpoints?": list, "index": int, "step": int},
     "applied": {
         "id": int, "kept": int, "of": int, "lost": list, "fresh": list, "restarted": list,
         "what": list, "index": int, "step": int, "seconds": NUMBER,

@@ -30,6 +30,7 @@ PREVIEWS_EVERY = 0.1  # the least that can be asked for
 SHARE = 0.015  # of the time of training that previews may take
 RATE_OVER = 2.0  # seconds over which steps are counted
 SAMPLES_EVERY = 2.0  # seconds between two looks at what players make
+ENDS = 10.0  # seconds that the worker before may take to end
 LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
 KNOBS = ("apply", "look", "speed")
@@ -52,7 +53,7 @@ class Trainee:
         self.wanted: Message | None = None  # the last `look`
         self.previews: Any = None
         self.kept: set[str] = set()  # the views whose pictures are stored
-        self.trouble = ""  # with the previews, told already
+        self.troubles: set[tuple[str, type]] = set()  # with what only watches, told already
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
         self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
@@ -131,8 +132,10 @@ class Trainee:
         options = dict(message.get("options", {}))
         try:
             if "resume" in message:
-                trainer = runs.resume(Path(message["resume"]), message.get("checkpoint", ""),
-                                      **options)  # fmt: skip
+                old, moment = Path(message["resume"]), message.get("checkpoint", "")
+                if message.get("run"):
+                    old, moment = folders.branch(old, moment, Path(message["run"])), ""
+                trainer = runs.resume(old, moment, ENDS, **options)
             else:
                 text = message.get("graph", "")
                 folder = Path(message["run"]) if message.get("run") else None
@@ -148,13 +151,31 @@ class Trainee:
         self.outbox.put({
             "do": "started", "id": message["id"], "device": at.device,
             "parameters": at.parameters, "stages": [[*s] for s in at.stages],
-            "run": str(at.run or ""), "index": trainer.index, "step": trainer.done,
+            "run": str(at.run or ""), "checkpoints": self.checkpoints(),
+            "index": trainer.index, "step": trainer.done,
             "stage": names[trainer.index] if trainer.index < len(names) else "",
-            **self.graph_now(message),
+            **self.graph_now(message), **self.past(message),
         })  # fmt: skip
+        if trainer.run is not None and message.get("past"):
+            self.outbox.put({"do": "metrics", "rows": folders.rows(trainer.run)})
         self.turn("finished" if trainer.finished else
                   "paused" if message.get("paused") else "running")  # fmt: skip
         self.stale = True
+
+    def past(self, message: Message) -> dict[str, Any]:
+        """What was changed in a run before, for an editor that can't read its folder."""
+        assert self.trainer is not None
+        run = self.trainer.run
+        if run is None or not message.get("past"):
+            return {}
+        return {"marks": [[e.index, e.step, "; ".join(e.what)] for e in folders.edits(run)
+                          if e.what]}  # fmt: skip
+
+    def checkpoints(self) -> list[str]:
+        """The names of all that can be gone back to."""
+        assert self.trainer is not None
+        run = self.trainer.run
+        return [c.name for c in folders.checkpoints(run)] if run is not None else []
 
     def graph_now(self, message: Message) -> dict[str, Any]:
         """The graph that is trained, as it is written."""
@@ -240,7 +261,8 @@ class Trainee:
 
     def look(self, message: Message) -> None:
         """`look`: what to preview from now on."""
-        self.wanted, self.trouble = message, ""
+        self.wanted = message
+        self.troubles.clear()
         self.stale, self.previews_at = True, 0.0
         if self.previews is not None:
             self.aim()
@@ -267,15 +289,17 @@ class Trainee:
             for event in trainer.advance():
                 self.tell(event)
 
-        if not self.guarded({}, work) or not self.guarded({}, self.look_at_samples):
+        if self.guarded({}, work):
+            self.aside("samples", "a look at the samples", self.look_at_samples)
+        else:
             self.send_losses()
             self.turn("paused")
         self.spent += time.monotonic() - begun
         self.stale = True
         if trainer.finished:
             self.send_losses()
+            self.turn("finished")  # first, so that the end is told at the last step
             self.outbox.put({"do": "finished", "seconds": round(self.spent, 3)})
-            self.turn("finished")
         elif self.left == 0:
             self.left = None
             self.send_losses()
@@ -298,7 +322,14 @@ class Trainee:
             self.row(event.stage, event.step, "metric", event.metrics)
         elif isinstance(event, Saved):
             place = self.place()
-            self.outbox.put({"do": "saved", "checkpoint": event.path.name, **place})
+            self.outbox.put(
+                {
+                    "do": "saved",
+                    "checkpoint": event.path.name,
+                    "checkpoints": self.checkpoints(),
+                    **place,
+                }
+            )
         elif isinstance(event, Applied):
             if event.saved:
                 self.tell(event.saved)
@@ -320,8 +351,8 @@ class Trainee:
             self.rows_at = time.monotonic()
             losses = {k: v.item() for k, v in event.losses.items()}
             self.row(event.stage, event.step, "loss", losses)
-            if self.state == "running" and (watch := self.watched()):
-                self.warn_all(watch[1].losses(losses))
+            if self.state == "running":
+                self.aside("losses", "a look at the losses", lambda: self.look_at_losses(losses))
 
     def row(self, stage: str, step: int, kind: str, values: Mapping[str, Any]) -> None:
         """Send a row of numbers."""
@@ -343,6 +374,17 @@ class Trainee:
         for warned in found:
             self.warn(warned.code, warned.node, warned.text)
 
+    def aside(self, code: str, what: str, work: Callable[[], None]) -> None:
+        """Do what training does not depend on: a failure is told once, and pauses nothing."""
+        try:
+            work()
+        except Exception as wrong:
+            kind = code, type(wrong)  # its words may differ from time to time
+            if kind not in self.troubles:
+                traceback.print_exc()
+                self.troubles.add(kind)
+                self.warn(code, "", f"{what} failed: {type(wrong).__name__}: {wrong}"[:500])
+
     def watched(self) -> tuple[int, Watch, list[Samples]] | None:
         """The rules over the stage at hand."""
         trainer = self.trainer
@@ -351,8 +393,13 @@ class Trainee:
             return None
         if self.watch is None or self.watch[0] != trainer.index:
             watch = Watch(trainer.body, trainer.graph.train[trainer.index])
-            self.watch = trainer.index, watch, [Samples(trainer, g) for g in watch.games]
+            self.watch = trainer.index, watch, []
         return self.watch
+
+    def look_at_losses(self, losses: Mapping[str, float]) -> None:
+        """Whether the losses go as they should."""
+        if found := self.watched():
+            self.warn_all(found[1].losses(losses))
 
     def look_at_samples(self) -> None:
         """Whether what players make is still diverse, now and then."""
@@ -361,6 +408,9 @@ class Trainee:
             return
         self.looked_at = now
         _, watch, samples = found
+        if not samples:
+            assert self.trainer is not None
+            samples += [Samples(self.trainer, game) for game in watch.games]
         for game, made in zip(watch.games, samples, strict=True):
             self.warn_all(watch.spread(game, made.spread()))
 
@@ -374,14 +424,16 @@ class Trainee:
         trainer, now = self.trainer, time.monotonic()
         assert trainer is not None
         self.status_at = now
-        stages = trainer.module.STAGES
-        at = stages[trainer.index] if not trainer.finished else stages[-1]
+        stages, place = trainer.module.STAGES, self.place()
+        if trainer.finished:  # at the last step of the last stage, not at step 0 of the next
+            place = {"index": len(stages) - 1, "step": stages[-1].steps}
+        at = stages[place["index"]]
         while self.times and now - self.times[0] > RATE_OVER:
             self.times.popleft()
         span = self.times[-1] - self.times[0] if len(self.times) > 1 else 0
         rate = (len(self.times) - 1) / span if span else 0.0
         self.outbox.put({
-            "do": "status", "state": self.state, "stage": at.name, **self.place(),
+            "do": "status", "state": self.state, "stage": at.name, **place,
             "steps": at.steps, "rate": round(rate, 3),
         })  # fmt: skip
 
@@ -397,7 +449,8 @@ class Trainee:
         self.previews_at, self.stale = now, False
         if not (self.wanted["views"] or self.wanted["peeks"] or self.wanted.get("probes")):
             return
-        try:
+
+        def work() -> None:
             if self.previews is None:
                 self.aim()
             found: Sequence[Any] = self.previews.compute()
@@ -406,12 +459,8 @@ class Trainee:
             message = {"do": "previews", **self.place(), "views": heads}
             self.outbox.put(message, [p.payload for p in found])
             self.costs.append(time.monotonic() - now)
-        except Exception as wrong:
-            text = f"a preview failed: {type(wrong).__name__}: {wrong}"[:500]
-            if text != self.trouble:  # once, not each second
-                traceback.print_exc()
-                self.trouble = text
-                self.warn("preview", "", text)
+
+        self.aside("preview", "a preview", work)
 
     def every(self) -> float:
         """Seconds between previews: as was asked for, or more where they would hold up training.
