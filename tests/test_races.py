@@ -12,7 +12,6 @@ from nodegraph.nodes.ops.surfaces import HEIGHTS, surface
 from torch import Tensor, nn
 
 import nodegraph
-from nodegraph.graph import Graph
 from nodegraph.library import standard
 from nodegraph.training.run import checked
 from nodegraph.training.trainer import Finished, Stepped, Trainer
@@ -29,9 +28,9 @@ def raced(preset: str = "", **settings: Any) -> tuple[dict[str, list[float]], di
     for event in nodegraph.train(graph("optimiser_race"), preset, settings):
         if isinstance(event, Stepped):
             for name in RUNNERS:
-                heights[name].append(event.losses[f"{name}.height"].item())
+                heights[name].append(event.losses[f"{name}.runner.height"].item())
         elif isinstance(event, Finished):
-            ends = {n: tuple(event.state[f"{n}.point.value"].tolist()) for n in RUNNERS}
+            ends = {n: tuple(event.state[f"{n}.runner.point.value"].tolist()) for n in RUNNERS}
     return heights, ends
 
 
@@ -130,7 +129,7 @@ def test_steps_off_the_saddle() -> None:
     for step in range(1, 101):
         [*made.advance()]
         for name in RUNNERS:
-            if abs(made.net.state_dict()[f"{name}.point.value"][1]) > 1:
+            if abs(made.net.state_dict()[f"{name}.runner.point.value"][1]) > 1:
                 left.setdefault(name, step)
     assert left == pytest.approx(wanted, abs=1)
     _, ends = raced("saddle", start="values -1.5 0")
