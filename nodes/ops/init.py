@@ -1,5 +1,7 @@
 """How the weights of a layer start."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +51,7 @@ def draw(weight: Tensor, init: str) -> Tensor:
     raise ValueError(f"init expects normal, uniform, he, xavier, orthogonal or zeros, not {init!r}")
 
 
-def fitted(layer: nn.Module) -> nn.Module:
+def fitted(layer: Any) -> Any:
     """`layer`, set by the first batch that it is trained with so that its outputs are normalised.
 
     Each feature or map then has mean 0 and variance 1 over that batch. Salimans & Kingma, Weight
@@ -62,16 +64,16 @@ def fitted(layer: nn.Module) -> nn.Module:
         nn.init.zeros_(bias)
     layer.register_buffer("was_fitted", torch.tensor(False))
 
-    def wait(layer: nn.Module, *_: object) -> None:  # a checkpoint may be of before or after it
+    def wait(layer: Any, *_: object) -> None:  # a checkpoint may be of before or after it
         layer.waits = True
 
     wait(layer)
     layer.register_load_state_dict_post_hook(wait)
-    layer.register_forward_pre_hook(fit)
+    layer.register_forward_pre_hook(fit_to_batch)
     return layer
 
 
-def fit(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def fit_to_batch(layer: Any, inputs: tuple[Tensor, ...]) -> None:
     """Set the weights of a layer by a batch, if it has not been done."""
     if not (layer.training and layer.waits):
         return
