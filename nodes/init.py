@@ -1,23 +1,37 @@
 """The parameter `init`: how the weights of a layer start."""
 
 import math
+from typing import ClassVar
 
 from nodegraph.node import Module, Recipe
 
-INIT = "how weights start: torch's own way if empty, else normal 0.02, uniform 0.05, he, xavier, …"
+INIT = "how weights start: torch's own way if empty, else normal 0.02, he, data, …"
 WIDTHS = ("normal", "uniform", "constant")  # these words are followed by a number
 LAYERS = ("normal", "uniform", "he", "xavier", "orthogonal", "zeros")
+FITTED = (*LAYERS, "data")
 NORMS = ("normal", "uniform", "zeros")
-TENSORS = ("normal", "uniform", "constant", "zeros", "ones")
+TENSORS = ("normal", "uniform", "constant", "zeros", "ones", "values")
 
 
-def checked(init: str, words: tuple[str, ...] = LAYERS) -> str:
+def checked(init: str, words: tuple[str, ...]) -> str:
     """`init` itself. Raises ValueError when it's not one of `words`, with a number where due."""
     word, *width = init.split() or [""]
+    if word == "values" and word in words and numbers_of(init):
+        return init
     if not word or word in words and _numbers(width) == (word in WIDTHS):
         return init
     known = ", ".join(w + " 0.02" if w in WIDTHS else w for w in words)
     raise ValueError(f"init expects nothing or one of {known}, not {init!r}")
+
+
+def numbers_of(init: str) -> tuple[float, ...]:
+    """The numbers after `values`; () when it says something else."""
+    word, *width = init.split() or [""]
+    try:
+        found = tuple(map(float, width)) if word == "values" else ()
+    except ValueError:
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def _numbers(words: list[str]) -> int:
@@ -37,6 +51,7 @@ class Initialised:
     """A node type with the parameter `init`, checked as the node is made."""
 
     init: str
+    words: ClassVar[tuple[str, ...]] = LAYERS
 
     def __post_init__(self) -> None:
-        checked(self.init)
+        checked(self.init, self.words)

@@ -16,7 +16,7 @@ from nodegraph.node import (
     Text,
 )
 
-from .init import INIT, Initialised, initialised
+from .init import FITTED, INIT, Initialised, initialised
 
 LAYER = "layers"
 WEIGHT_NORM = "learn the length and the direction of each output's weights apart"
@@ -63,6 +63,7 @@ class Conv2d(Initialised, Node):
 
     category = LAYER
     aliases = ("convolution", "conv", "generalised convolution", "свёртка", "свертка")
+    words = FITTED
     x = Input("N C H W")
     y = Output("N channels H' W'")
     channels: int = Param(min=1, max=65536, doc="output maps")
@@ -215,6 +216,7 @@ class Linear(Initialised, Node):
 
     category = LAYER
     aliases = ("FC", "fully connected", "dense", "matrix multiplication", "полносвязный")
+    words = FITTED
     x = Input("N D")
     y = Output("N features")
     features: int = Param(min=1, max=1_000_000)

@@ -10,6 +10,15 @@ from nodegraph.node import Axes, Input, Module, Optimiser, Param, Recipe
 
 LR = "learning rate: how far one update goes"
 DECAY = "pull of the weights towards 0"
+Formula = Literal["torch", "lecture"]
+FORMULA = "torch's, or as the lecture writes it"
+LECTURE = ".ops.lecture_optimisers.Lecture"
+
+
+def lacks(node: Optimiser, *names: str) -> None:
+    """Raises ValueError when one of these parameters is set, which the lecture does not have."""
+    if wrong := node.changed(*names):
+        raise ValueError(f"the lecture's formula has no {next(iter(wrong))}; take torch's")
 
 
 class SGD(Optimiser):
@@ -17,6 +26,10 @@ class SGD(Optimiser):
 
     Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, 1964, for the momentum;
     Nesterov, 1983, for the look ahead: w ← w − lr · (g + μ v).
+
+    The lecture's velocity v ← μ v − lr · g keeps the learning rate that each step was made with;
+    torch's holds gradients, so a new rate changes all that is in it. For a constant rate they are
+    equal. With the look ahead both hold the point w + μ v, where the gradient is taken.
     """
 
     aliases = ("momentum", "gradient descent", "Nesterov", "NAG", "градиентный спуск", "импульс")
@@ -25,12 +38,17 @@ class SGD(Optimiser):
     dampening: float = Param(0.0, min=0.0, max=1.0, doc="of the gradient that enters the momentum")
     nesterov: bool = Param(False, doc="take the gradient as if the momentum had moved already")
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+    formula: Formula = Param("torch", doc=FORMULA)
 
     def __post_init__(self) -> None:
+        if self.formula == "lecture":
+            lacks(self, "dampening", "weight_decay")
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError("nesterov needs a momentum above 0 and no dampening")
 
     def recipe(self, at: Axes) -> Recipe:
+        if self.formula == "lecture":
+            return Module(LECTURE + "SGD", momentum=self.momentum, nesterov=self.nesterov)
         more = self.changed("momentum", "dampening", "nesterov", "weight_decay")
         return Module("torch.optim.SGD", **more, fused=True)
 
@@ -38,7 +56,8 @@ class SGD(Optimiser):
 class Adagrad(Optimiser):
     """Divides each weight's step by the root of all its squared gradients: G += g²; w −= lr g / √G.
 
-    Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 2011.
+    Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 2011. The lecture divides by
+    √(G + eps), torch by √G + eps.
     """
 
     aliases = ("adaptive gradient", "адаптивный")
@@ -46,8 +65,15 @@ class Adagrad(Optimiser):
     lr_decay: float = Param(0.0, min=0.0, max=100.0)
     eps: float = Param(1e-10, min=0.0, max=1.0)
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+    formula: Formula = Param("torch", doc=FORMULA)
+
+    def __post_init__(self) -> None:
+        if self.formula == "lecture":
+            lacks(self, "lr_decay", "weight_decay")
 
     def recipe(self, at: Axes) -> Recipe:
+        if self.formula == "lecture":
+            return Module(LECTURE + "Adagrad", eps=self.eps)
         more = self.changed("lr_decay", "eps", "weight_decay")
         return Module("torch.optim.Adagrad", **more, foreach=True)
 
@@ -55,7 +81,8 @@ class Adagrad(Optimiser):
 class RMSprop(Optimiser):
     """Adagrad that forgets: G ← alpha G + (1 − alpha) g²; w ← w − lr · g / (√G + eps).
 
-    Tieleman & Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+    Tieleman & Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012. The lecture
+    divides by √(G + eps), torch by √G + eps.
     """
 
     aliases = ("rmsprop", "адаптивный")
@@ -65,8 +92,15 @@ class RMSprop(Optimiser):
     centered: bool = Param(False, doc="divide by the deviation: G less the squared mean gradient")
     eps: float = Param(1e-8, min=0.0, max=1.0)
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+    formula: Formula = Param("torch", doc=FORMULA)
+
+    def __post_init__(self) -> None:
+        if self.formula == "lecture":
+            lacks(self, "momentum", "centered", "weight_decay")
 
     def recipe(self, at: Axes) -> Recipe:
+        if self.formula == "lecture":
+            return Module(LECTURE + "RMSprop", alpha=self.alpha, eps=self.eps)
         more = self.changed("alpha", "momentum", "centered", "eps", "weight_decay")
         return Module("torch.optim.RMSprop", **more, foreach=True)
 
@@ -107,11 +141,22 @@ class Adam(_Adam):
     """Momentum divided by the root of the mean squared gradient: w ← w − lr · m̂ / (√v̂ + eps).
 
     Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015. m and v are running means of
-    g and g², with the hat corrected for their start at 0. GANs like beta1 = 0.5.
+    g and g², with the hat corrected for their start at 0. GANs like beta1 = 0.5. The lecture has
+    eps inside the root, before that correction.
     """
 
     aliases = ("adaptive moments", "адам")
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
+    formula: Formula = Param("torch", doc=FORMULA)
+
+    def __post_init__(self) -> None:
+        if self.formula == "lecture":
+            lacks(self, "weight_decay")
+
+    def recipe(self, at: Axes) -> Recipe:
+        if self.formula == "lecture":
+            return Module(LECTURE + "Adam", betas=(self.beta1, self.beta2), eps=self.eps)
+        return super().recipe(at)
 
 
 class AdamW(_Adam):

@@ -1,5 +1,6 @@
 """Plumbing: what joins, cuts, makes, or stops tensors."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from nodegraph.node import (
     show,
 )
 
-from .init import TENSORS, checked
+from .init import TENSORS, checked, numbers_of
 
 PLUMBING = "plumbing"
 LONGEST = 1_000_000
@@ -178,17 +179,21 @@ class Parameter(_Made):
 
     Mahendran & Vedaldi, Understanding Deep Image Representations by Inverting Them, CVPR 2015, for
     the image. A scalar, or any `shape`, such as [1, 3, 64, 64]. `init` is zeros, ones, constant c,
-    normal s (N(0, s)) or uniform r (−r … r).
+    normal s (N(0, s)), uniform r (−r … r), or all numbers: values 1 1.5.
     """
 
     aliases = ("variable", "trainable tensor", "image as parameter", "trainable", "параметр")
     value = Output("...")
     shape: tuple[int, ...] = Param((), min=1, max=LONGEST, doc="a scalar if left out")
-    init: Text = Param("zeros", doc="zeros, ones, constant 0.5, normal 0.1 or uniform 1")
+    init: Text = Param("zeros", doc="zeros, ones, constant 0.5, normal 0.1, uniform 1, values 1 2")
+    double: bool = Param(False, doc="numbers of 64 bits, for races that are told apart by digits")
 
     def __post_init__(self) -> None:
         if not checked(self.init, TENSORS):
             raise ValueError("init expects zeros, ones, constant 0.5, normal 0.1 or uniform 1")
+        there, wanted = len(numbers_of(self.init)), math.prod(self.shape)
+        if self.init.startswith("values") and there != wanted:
+            raise ValueError(f"init has {there} values, shape {wanted}")
 
     @property
     def numbers(self) -> Shape:
@@ -198,7 +203,8 @@ class Parameter(_Made):
         return {"value": self.shape}
 
     def recipe(self, at: Axes) -> Recipe:
-        return Module(".ops.parameter.Parameter", self.shape, self.init)
+        more = self.changed("double")
+        return Module(".ops.parameter.Parameter", self.shape, self.init, **more)
 
 
 class GaussianNoise(Node):

@@ -1,11 +1,17 @@
-"""`make screenshots`: pictures of the editor into graphs/pictures, always the same."""
+"""`make screenshots`: pictures of the editor into graphs/pictures, always the same.
+
+`python -m tests.screenshots NAME … [--out DIR] [--seconds S]` takes those of prebuilt graphs, after
+training for a while.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nodegraph import files
@@ -144,20 +150,42 @@ SHOTS: tuple[Callable[[Screen], None], ...] = (
 )  # fmt: skip
 
 
+def trained(screen: Screen, name: str, seconds: float) -> None:
+    """A prebuilt graph after training to its end, or for so long."""
+    opened(screen, name)
+    training = screen.window.tab.live
+    screen.key("f5")
+    screen.wait(lambda: training.state == "finished", seconds)
+    if training.state == "running":
+        screen.key("f5")
+    screen.wait(lambda: training.state in ("paused", "finished"), 20)
+    screen.turn(60)  # the last pictures come after that
+
+
 def main() -> int:
-    """Take them all."""
+    """Take them all, or those of the graphs that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
     if lacking := screens.missing():
         print(f"screenshots: {lacking}", file=sys.stderr)
         return 2
-    PICTURES.mkdir(exist_ok=True)
+    out = options.out.absolute() if options.names else PICTURES
+    out.mkdir(exist_ok=True)
+    shots: Sequence[tuple[str, Callable[[Screen], None]]] = (
+        [(n, partial(trained, name=n, seconds=options.seconds)) for n in options.names]
+        or [(take.__name__, take) for take in SHOTS]
+    )  # fmt: skip
     with screens.xvfb(), tempfile.TemporaryDirectory() as state:
         os.chdir(state)  # where runs are made
         screen = Screen(Path(state), (1440, 900))
-        for take in SHOTS:
+        for name, take in shots:
             screen.fresh()
             take(screen)
-            screen.shot(PICTURES / f"{take.__name__}.png")
-            print(PICTURES / f"{take.__name__}.png")
+            screen.shot(out / f"{name}.png")
+            print(out / f"{name}.png", flush=True)
             for tab in screen.window.documents.tabs:
                 tab.live.stop()
                 screen.wait(lambda t=tab: not t.live.alive, 30)

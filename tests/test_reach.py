@@ -116,7 +116,9 @@ def planned(graph: Graph) -> list[tuple[str, dict[str, str]]]:
                 ]  # fmt: skip
                 trains = [e for e in parts if e.call.owner in over and e.call.trainable()]
                 how[name] = "moves" if trains else "reach" if parts else "beyond"
-            found.append((update.call.name, {**how, update.call.name: "reach"}))
+            if update.call.name in how:  # not in a group
+                how[update.call.name] = "reach"
+            found.append((update.call.name, how))
     return found
 
 

@@ -126,6 +126,13 @@ def test_an_analysis_tells_shapes_and_costs_at_any_depth():
     json.dumps(found)
 
 
+def test_a_group_that_is_dissolved_costs_what_its_nodes_cost():
+    text = (Path(__file__).parents[1] / "graphs/logistic_race.yaml").read_text()
+    costs = analyse(text, "", standard(), {})["costs"]
+    assert costs["sgd"]["parameters"] == costs["sgd/w"]["parameters"] == 2
+    assert sum(c["parameters"] for name, c in costs.items() if "/" not in name) == 16
+
+
 def test_a_view_with_an_input_that_is_not_linked_is_analysed():
     text = """
 nodegraph: 1

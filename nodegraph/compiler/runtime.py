@@ -149,7 +149,8 @@ def fit(
         for t in range(stage.steps):
             losses = stage.step(t)
             report(stage.name, t + 1, {k: v.item() for k, v in losses.items()})
-            if (t + 1) % stage.watch_every == 0 or t + 1 == stage.steps:
+            due = (t + 1) % stage.watch_every == 0 or t + 1 == stage.steps
+            if stage.watched and due:
                 metrics = stage.evaluate(sources, t)
                 report(stage.name, t + 1, {k: v.tolist() for k, v in metrics.items()})
     return net

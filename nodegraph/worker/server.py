@@ -209,13 +209,19 @@ def collect(
     """Put what is known of the calls of a body into two tables, by `group/node.port` and
     `group/node`. A node without a name for its only output is found by `group/node` too."""
     for name, call in body.calls.items():
-        place = inside + name.replace(".", "/")  # `group.node` where a group was dissolved
+        parts = name.split(".")  # `group.node` where a group was dissolved
+        place = inside + "/".join(parts)
         for port, value in call.outputs.items():
             shapes[f"{place}.{port}"] = list(value.shape)
-        costs[place] = {
+        found = {
             "parameters": call.parameters() if call.owner == name else 0,
             "multiply_adds": call.multiply_adds(),
             "activation_bytes": call.activation_bytes(),
         }
+        costs[place] = found
+        for end in range(1, len(parts)):
+            group = costs.setdefault(inside + "/".join(parts[:end]), dict.fromkeys(found, 0))
+            for what, number in found.items():
+                group[what] += number
         if call.body is not None:
             collect(call.body, f"{place}/", shapes, costs)

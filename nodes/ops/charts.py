@@ -26,6 +26,7 @@ from .drawing import (
     typeface,
 )
 from .ink import DARK, ink, themed
+from .surfaces import beale, long_valley, saddle
 
 POINTS = 2048  # of a curve, beyond which it is thinned
 VALUES = 1_000_000  # of a histogram, beyond which it is thinned
@@ -350,18 +351,11 @@ def confusion_map(logits: Tensor, labels: Tensor | None, classes: str, size: int
 # Races -------------------------------------------------------------------------------------------
 
 
-def beale(x: Any, y: Any) -> Any:
-    """Beale 1958; its minimum, 0, is at (3, ½)."""
-    return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
-
-
 # Name: height, the window in x and y, the minimum if there is one, contours by logarithm.
 SURFACES: dict[str, tuple[Any, tuple[float, float], tuple[float, float], Any, bool]] = {
     "beale": (beale, (-4.5, 4.5), (-4.5, 4.5), (3.0, 0.5), True),
-    "saddle": (lambda x, y: x**2 - y**2, (-1.5, 1.5), (-1.0, 1.0), None, False),
-    "long valley": (
-        lambda x, y: 0.01 * x**2 + 5 * y**2, (-4.5, 4.5), (-1.5, 1.5), (0.0, 0.0), True,
-    ),
+    "saddle": (saddle, (-1.5, 1.5), (-1.0, 1.0), None, False),
+    "long valley": (long_valley, (-4.5, 4.5), (-1.5, 1.5), (0.0, 0.0), True),
 }  # fmt: skip
 
 

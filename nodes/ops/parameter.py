@@ -9,10 +9,11 @@ from .init import draw
 class Parameter(nn.Module):
     """A trainable tensor; calling it gives the tensor."""
 
-    def __init__(self, shape: tuple[int, ...], init: str) -> None:
+    def __init__(self, shape: tuple[int, ...], init: str, double: bool = False) -> None:
         super().__init__()
+        empty = torch.empty(shape, dtype=torch.float64 if double else None)
         # Contiguous: LBFGS flattens gradients with view, which fails on permuted ones.
-        self.value = nn.Parameter(draw(torch.empty(shape), init).contiguous())
+        self.value = nn.Parameter(draw(empty, init).contiguous())
 
     def forward(self) -> Tensor:
         """The tensor."""
