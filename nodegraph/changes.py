@@ -77,6 +77,8 @@ def _entry(
     for flag in ("frozen", "bypassed"):
         if getattr(old, flag) != getattr(new, flag):
             yield Change(f"{name}: {'' if getattr(new, flag) else 'no longer '}{flag}")
+    files = _plain(old.weights, before), _plain(new.weights, after)
+    yield from _value(name, "weights", *(file or "drawn" for file in files))
     settings = library[types[1]].settings if types[1] in library else {}
     for key in dict.fromkeys([*old.params, *new.params]):
         default = settings[key].default if key in settings else None

@@ -28,6 +28,7 @@ RESERVED = (
     "shares",
     "frozen",
     "bypassed",
+    "weights",
     "in",
 )  # of a node; its other keys are parameters
 
@@ -191,16 +192,20 @@ class _Reader:
         for key in ("frozen", "bypassed"):
             if not isinstance(found := data.get(key, False), bool):
                 self.fault((*where, key), f"{key} is {kind(found)}", "write true or false")
+        weights = data.get("weights", "")
+        if not isinstance(weights, str):
+            cure = "name a file, a run's folder, or a published file like vgg19-dcbb9e9d.pth"
+            self.fault((*where, "weights"), f"weights is {kind(weights)}", cure)
         if "type" not in data and not shares:
             cure = "say `type: Conv2d`, or `shares: other_node`"
             self.fault(where, "it has neither a type nor a node whose weights it shares", cure)
         params = {k: self.value(v) for k, v in data.items() if k not in RESERVED}
-        if shares and (mine := [k for k in ("type", *params) if k in data]):
+        if shares and (mine := [k for k in ("type", "weights", *params) if k in data]):
             text = f"a further call of {short(shares, 40)!r} has its settings, yet sets {mine[0]!r}"
             self.problem((*where, mine[0]), text, lambda: f"remove it, or set it on {shares}")
         type_ = self.type(data.get("type", ""), where)
         frozen, bypassed = (data.get(key, False) is True for key in ("frozen", "bypassed"))
-        return Entry(type_, params, shares, frozen, bypassed)
+        return Entry(type_, params, shares, frozen, bypassed, self.value(weights))
 
     def type(self, found: Any, where: Where) -> str | Reference:
         """The name of a node type."""
@@ -412,6 +417,8 @@ def _entry(entry: Entry, links: Mapping[str, Source]) -> dict[str, Any]:
         data["frozen"] = True
     if entry.bypassed:
         data["bypassed"] = True
+    if entry.weights != "":
+        data["weights"] = _plain(entry.weights)
     if links:
         data["in"] = {
             port: str(source) if isinstance(source, Ref) else [str(r) for r in refs(source)]

@@ -166,6 +166,12 @@ def _entry(
         elif found is None:
             text = f"{entry.type} is {short(repr(params[entry.type.name]), 60)}, which is no type"
             yield error((*where, "type"), text, "set it to the name of a type or group")
+    try:
+        file = substitute(entry.weights, params)
+        if not isinstance(file, str):
+            yield error((*where, "weights"), f"weights is {short(repr(file), 40)}", "name a file")
+    except GraphError as wrong:
+        yield error((*where, "weights"), short(str(wrong)), "declare it under params")
     for name, value in entry.params.items():
         place = (*where, name)
         if settings is not None and name not in settings:

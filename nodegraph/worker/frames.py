@@ -19,20 +19,20 @@ MAX_PAYLOADS = 1000
 NUMBER = (int, float)
 MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     # to a worker
-    "analyse": {"id": int, "graph": str, "preset?": str, "key?": str},
+    "analyse": {"id": int, "graph": str, "folder?": str, "preset?": str, "key?": str},
     "ping": {"id": int},
     "stop": {},
     # to one that trains: `train` comes first, and makes it one
     "train": {
         "id": int, "graph?": str, "preset?": str, "settings?": dict, "options?": dict,
-        "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool,
+        "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool, "folder?": str,
     },
     "play": {},
     "pause": {},
     "step": {"count?": int},
     "update": {"name": str},
     "speed": {"limit": NUMBER},  # steps per second; 0: as fast as it goes
-    "apply": {"id": int, "graph": str, "preset?": str, "settings?": dict},
+    "apply": {"id": int, "graph": str, "folder?": str, "preset?": str, "settings?": dict},
     "restore": {"id": int, "checkpoint": str},
     "save": {},
     "look": {"views": list, "peeks": list, "every": NUMBER, "probes?": bool},

@@ -94,13 +94,13 @@ class Run:
 
     def apply(
         self, id: int, graph: str | Callable[[], str], preset: str = "",
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None, folder: str = "",
     ) -> None:  # fmt: skip
         """Go on with another graph; the answer, `applied` or `failed`, has the same `id`."""
 
         def made() -> Message:
             text = graph if isinstance(graph, str) else graph()
-            chosen = {"preset": preset, "settings": dict(settings or {})}
+            chosen = {"preset": preset, "settings": dict(settings or {}), "folder": folder}
             return {"do": "apply", "id": id, "graph": text, **chosen}
 
         self._send(made, "apply")
