@@ -64,7 +64,7 @@ class Entry:
     type: str | Reference = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     shares: str = ""
-    frozen: bool = False
+    frozen: bool | Reference = False
     bypassed: bool = False
     weights: str | Reference = ""
 
@@ -135,6 +135,12 @@ def substitute(value: Any, params: Mapping[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(substitute(v, params) for v in value)
     return value
+
+
+def is_frozen(entry: Entry, params: Mapping[str, Any]) -> bool:
+    """Whether the weights of a node are frozen, a `$name` replaced."""
+    found = entry.frozen
+    return (params.get(found.name) if isinstance(found, Reference) else found) is True
 
 
 def choose(graph: Graph, preset: str = "", settings: Mapping[str, Any] | None = None) -> Graph:

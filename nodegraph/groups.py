@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import layout
-from .graph import Entry, Graph, Ref, Reference, Source, refs, substitute
+from .graph import Entry, Graph, Ref, Reference, Source, is_frozen, refs, substitute
 from .layout import OUT
 from .names import (
     EditError,
@@ -43,9 +43,9 @@ def inline(graph: Graph, name: str, called: Callable[[str, str], str], scope: Sc
     calls = [n for n in graph.nodes if graph.owner(n) == owner]
     values = {**body.params, **graph.nodes[owner].params}
 
-    def settled(entry: Entry, frozen: bool) -> Entry:
+    def settled(entry: Entry, frozen: bool | Reference) -> Entry:
         kept = {k: substitute(v, values) for k, v in entry.params.items()}
-        frozen = frozen or entry.frozen
+        frozen = is_frozen(entry, values) or frozen
         given = {k: substitute(getattr(entry, k), values) for k in ("type", "weights")}
         return replace(entry, params=kept, frozen=frozen, **given)
 

@@ -189,9 +189,12 @@ class _Reader:
         shares = data.get("shares", "")
         if not isinstance(shares, str) or (shares and not is_name(shares)):
             self.fault((*where, "shares"), f"shares is {kind(shares)}", "name one node")
-        for key in ("frozen", "bypassed"):
-            if not isinstance(found := data.get(key, False), bool):
-                self.fault((*where, key), f"{key} is {kind(found)}", "write true or false")
+        frozen, bypassed = self.value(data.get("frozen", False)), data.get("bypassed", False)
+        if not isinstance(frozen, bool | Reference):
+            text = f"frozen is {kind(data['frozen'])}"
+            self.fault((*where, "frozen"), text, "write true or false, or `$name`")
+        if not isinstance(bypassed, bool):
+            self.fault((*where, "bypassed"), f"bypassed is {kind(bypassed)}", "write true or false")
         weights = data.get("weights", "")
         if not isinstance(weights, str):
             cure = "name a file, a run's folder, or a published file like vgg19-dcbb9e9d.pth"
@@ -204,7 +207,6 @@ class _Reader:
             text = f"a further call of {short(shares, 40)!r} has its settings, yet sets {mine[0]!r}"
             self.problem((*where, mine[0]), text, lambda: f"remove it, or set it on {shares}")
         type_ = self.type(data.get("type", ""), where)
-        frozen, bypassed = (data.get(key, False) is True for key in ("frozen", "bypassed"))
         return Entry(type_, params, shares, frozen, bypassed, self.value(weights))
 
     def type(self, found: Any, where: Where) -> str | Reference:
@@ -414,7 +416,7 @@ def _entry(entry: Entry, links: Mapping[str, Source]) -> dict[str, Any]:
         data["shares"] = entry.shares
     data |= _plain(entry.params)
     if entry.frozen:
-        data["frozen"] = True
+        data["frozen"] = _plain(entry.frozen)
     if entry.bypassed:
         data["bypassed"] = True
     if entry.weights != "":

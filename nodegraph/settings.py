@@ -170,8 +170,11 @@ def _entry(
         file = substitute(entry.weights, params)
         if not isinstance(file, str):
             yield error((*where, "weights"), f"weights is {short(repr(file), 40)}", "name a file")
+        if not isinstance(frozen := substitute(entry.frozen, params), bool):
+            text = f"frozen is {short(repr(frozen), 40)} ({entry.frozen})"
+            yield error((*where, "frozen"), text, "give it true or false")
     except GraphError as wrong:
-        yield error((*where, "weights"), short(str(wrong)), "declare it under params")
+        yield error(where, short(str(wrong)), "declare it under params")
     for name, value in entry.params.items():
         place = (*where, name)
         if settings is not None and name not in settings:

@@ -445,3 +445,28 @@ def test_weights_are_set_in_a_session_and_undone(tmp_path: Path) -> None:
     assert not session.set_weights("part", "$other")
     session.undo()
     assert session.graph.nodes["part"].weights == "vgg_conv.pth"
+
+
+def test_a_preset_can_freeze(tmp_path: Path) -> None:
+    text = TEXT.replace("frozen: true", "frozen: $still").replace("[head]", "$over")
+    text = text.replace('{weights: ""}', '{weights: "", still: false, over: [part, head]}')
+    text = text.replace("{weights: part.pth}", "{still: true, over: [head]}")
+    of = graph(tmp_path, text)
+    assert nodegraph.check(of) == []
+    assert files.parse(files.dumps(of)).graph == of
+    for preset, moves in (("quick", True), ("given", False)):
+        trainer = runs.start(of, preset)
+        before = trainer.net.part.conv1_1.weight.clone()
+        list(trainer.events())
+        assert torch.equal(trainer.net.part.conv1_1.weight, before) != moves
+    flat = groups.flat(choose(of, "given"), Scope(standard()))
+    assert resolved(flat, standard()).calls["part.conv1_1"].frozen
+    told = [c.text for c in changes(of, choose(of, "given"))]
+    assert "part: frozen" in told
+    wrong = nodegraph.check(choose(of, settings={"still": 3}))
+    assert any("frozen is 3" in p.text for p in wrong)
+
+
+def test_a_frozen_file_with_no_boolean_is_refused() -> None:
+    with pytest.raises(GraphError, match="write true or false, or `\\$name`"):
+        files.parse(TEXT.replace("frozen: true", "frozen: 3"))

@@ -9,7 +9,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from ..body import memory
-from ..graph import Graph, Reference, refs
+from ..graph import Graph, Reference, is_frozen, refs
 from ..layout import OUT
 from ..node import Node, Setting, show
 from ..scope import type_name
@@ -107,7 +107,7 @@ class NodePanel(Panel):
                     "Give this call a copy of the parameters and weights of its own",
                 )
             if session.inner.has_weights(graph, owner):
-                frozen = graph.entry(name).frozen
+                frozen = is_frozen(graph.entry(name), graph.params)
                 self.small(
                     "Unfreeze" if frozen else "Freeze", lambda: session.freeze(owner, not frozen),
                     "Frozen weights are not trained; gradients still pass through",
