@@ -118,7 +118,7 @@ class NodePanel(Panel):
     def file(self, session: Session, name: str) -> None:
         """The row of what its weights start from."""
         given = as_text(session.graph.nodes[name].weights)
-        with dpg.group(horizontal=True, xoffset=self.wide * LABEL / 2):
+        with dpg.group(horizontal=True, xoffset=self.wide * LABEL):
             dpg.add_text("weights", color=self.palette.text if given else self.palette.dim)
             item = self.fields.add(
                 given, self.wide * (1 - LABEL) - BUTTONS * self.scale,
