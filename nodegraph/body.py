@@ -34,6 +34,7 @@ class Call:
     body: Body | None = None
     at: Axes = field(default_factory=Axes)
     frozen: bool = False
+    file: str = ""  # that its weights start from
 
     @property
     def sources(self) -> list[Ref]:
@@ -59,6 +60,14 @@ class Call:
             if c.owner == c.name
             for part in c.frozen_parts()
         ]
+
+    def files(self) -> dict[str, str]:
+        """The files that its weights start from, by the dotted names of its parts; "": itself."""
+        found = {"": self.file} if self.file else {}
+        for c in self.body.calls.values() if self.body else ():
+            if c.owner == c.name:
+                found |= {f"{c.name}.{part}".rstrip("."): file for part, file in c.files().items()}
+        return found
 
     def trainable(self) -> bool:
         """Whether it has weights that are not frozen."""

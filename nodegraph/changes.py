@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .graph import Entry, Graph, Stage, refs, substitute
+from .graph import Entry, Graph, Stage, is_frozen, refs, substitute
 from .library import Library, standard
 from .names import EditError
 from .origins import Names, renamed
@@ -83,9 +83,14 @@ def _entry(
         words = (str(t or f"a call of {e.shares}") for t, e in zip(types, (old, new)))
         yield Change(f"{name}: {' → '.join(words)}")
         return
-    for flag in ("frozen", "bypassed"):
-        if getattr(old, flag) != getattr(new, flag):
-            yield Change(f"{name}: {'' if getattr(new, flag) else 'no longer '}{flag}")
+    for flag, was, now in (
+        ("frozen", is_frozen(old, before), is_frozen(new, after)),
+        ("bypassed", old.bypassed, new.bypassed),
+    ):
+        if was != now:
+            yield Change(f"{name}: {'' if now else 'no longer '}{flag}")
+    files = _plain(old.weights, before), _plain(new.weights, after)
+    yield from _value(name, "weights", *(file or "drawn" for file in files))
     settings = library[types[1]].settings if types[1] in library else {}
     for key in dict.fromkeys([*old.params, *new.params]):
         default = settings[key].default if key in settings else None

@@ -13,7 +13,7 @@ from typing import Any
 from .body import FLOAT, Body, Call, memory
 from .edits import passed_by
 from .graph import Graph, GraphError, Ref, Stage, choose, refs, substitute
-from .infer import Memo, group_input_problems, infer
+from .infer import Memo, group_input_problems, infer, substitute_or_none
 from .library import Library, near, standard
 from .node import Metric, Optimiser, View
 from .problem import Problem, error, warning
@@ -61,6 +61,8 @@ def check_chosen(graph: Graph, library: Library, memo: Memo) -> list[Problem]:
         problems += stage_problems(body, graph, stage, ("train", str(index)))
     problems += training_problems(body, [stage for _, stage in stages])
     problems += value_problems(body, ())
+    problems += weights_problems(body, graph.folder, ())
+    problems += loose_problems(graph, body)
     return problems
 
 
@@ -243,6 +245,47 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
         if needed > (there := machine_memory()):
             text = f"one step takes about {memory(needed)}, this machine has {memory(there)}"
             yield warning((), text, "make the batch, the images or the layers smaller")
+
+
+def weights_problems(body: Body, folder: str, where: tuple[str, ...]) -> Iterator[Problem]:
+    """Weights from files that are not there, or of what has none, at any depth; reads nothing."""
+    from nodegraph.nodes.ops import weight_files
+
+    for name, call in body.calls.items():
+        place = (*where, "nodes", name, "weights")
+        if call.file and call.owner == name:
+            if not call.weights():
+                yield error(place, "it has no weights that could be in a file", "take this out")
+            try:
+                weight_files.find(call.file, folder)
+            except OSError as wrong:
+                yield error(place, *str(wrong).split("; ", 1))
+            yield from convention_problems(body, call, weight_files.PUBLISHED, place)
+        if call.body is not None:
+            yield from weights_problems(call.body, folder, ("groups", call.body.type))
+
+
+def convention_problems(
+    body: Body, call: Call, published: Mapping[str, Any], place: tuple[str, ...]
+) -> Iterator[Problem]:
+    """Published weights that are fed images of the other convention: they run, and see nothing."""
+    if call.file not in published:
+        return
+    wanted = published[call.file].convention
+    for name in behind(body, call.sources):
+        if getattr(body.calls[name].node, "convention", wanted) != wanted:
+            text = f"{call.file} expects images as `{wanted}`, {name} makes others"
+            yield error(place, text, f"set `convention: {wanted}` on {name}")
+
+
+def loose_problems(graph: Graph, body: Body) -> Iterator[Problem]:
+    """Weights from a file for a group that is no module, as it holds data or metrics."""
+    for name, entry in graph.nodes.items():
+        held = name not in body.names and any(n.startswith(f"{name}.") for n in body.names)
+        if held and substitute_or_none(entry.weights, graph.params):
+            text = "a group that holds data or metrics takes no weights from a file"
+            cure = "set it on the layers inside, or make a group of these"
+            yield error(("nodes", name, "weights"), text, cure)
 
 
 def squashing(body: Body, ref: Ref) -> str:

@@ -82,6 +82,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
     _chosen(sub)
 
+    sub = commands.add_parser(
+        "normalise", help="scale a network so that each map has the mean 1, into a weights file"
+    )
+    sub.set_defaults(command=normalise)
+    sub.add_argument("file", type=Path)
+    sub.add_argument("node", help="the node or group, like features")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", required=True)
+    sub.add_argument("--images", type=interval, default=16, metavar="N", help="examples (16)")
+    sub.add_argument("--keep-last", action="store_true", help="leave the last layer's outputs")
+    _chosen(sub)
+
     sub = commands.add_parser("draw", help="draw a graph as an SVG picture")
     sub.set_defaults(command=draw)
     sub.add_argument("file", type=Path)
@@ -225,6 +236,24 @@ def write(text: str, path: Path | None, hint: str = "") -> None:
     else:
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path}{hint}")
+
+
+def normalise(options: argparse.Namespace) -> int:
+    """`nodegraph normalise FILE NODE -o weights.safetensors`"""
+    from . import files
+    from .graph import GraphError
+
+    if options.output.suffix != ".safetensors":
+        raise GraphError(f"{options.output} should be called {options.output.stem}.safetensors")
+    from .training.normalise import normalised, write_weights
+
+    found = normalised(
+        files.load(options.file), options.node, options.preset, settings(options.set),
+        options.images, options.keep_last,
+    )  # fmt: skip
+    write_weights(found, options.output)
+    print(f"wrote {options.output}; use it with `weights: {options.output}` on {options.node}")
+    return 0
 
 
 def draw(options: argparse.Namespace) -> int:

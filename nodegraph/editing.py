@@ -101,6 +101,13 @@ class Editing:
             lambda g, s: edits.freeze(g, name, frozen),
         )
 
+    def set_weights(self, name: str, weights: str) -> bool:
+        """A node whose weights start from a file; "": they are drawn."""
+        return self.do(
+            f"Weights of {name} {f'from {weights}' if weights else 'drawn'}",
+            lambda g, s: edits.set_weights(g, name, referring(weights)),
+        )
+
     def share(self, name: str, module: str) -> bool:
         """A node as a further call of another's module."""
         return self.do(f"Share {module}", lambda g, s: edits.share(g, name, module, s))
@@ -149,8 +156,7 @@ class Editing:
 
     def set_param(self, name: str, key: str, value: Any, gesture: object = None) -> bool:
         """A parameter; the text `$p` refers to the graph's own."""
-        if isinstance(value, str) and value.startswith("$"):
-            value = value[1:] if value.startswith("$$") else Reference(value[1:])
+        value = referring(value)
         return self.do(
             f"Set {name}.{key} to {short(f'{value}', 24)}",
             lambda g, s: edits.set_param(g, name, key, value, s), gesture,
@@ -294,3 +300,10 @@ class Editing:
         """The selected ports of the group that is entered."""
         ports = [n for n in self.graph.inputs if n in self.selection]
         return ports + [OUT + n for n in self.graph.outputs if OUT + n in self.selection]
+
+
+def referring(value: Any) -> Any:
+    """What is typed for a value: the text `$p` refers to the graph's own parameter."""
+    if isinstance(value, str) and value.startswith("$"):
+        return value[1:] if value.startswith("$$") else Reference(value[1:])
+    return value

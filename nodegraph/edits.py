@@ -14,7 +14,7 @@ from dataclasses import MISSING, replace
 from typing import Any
 
 from . import layout
-from .graph import META, Entry, Graph, Ref, Source, Stage, refs, substitute
+from .graph import META, Entry, Graph, Ref, Reference, Source, Stage, refs, substitute
 from .groups import group, ungroup
 from .library import near
 from .names import (
@@ -128,6 +128,15 @@ def freeze(graph: Graph, name: str, frozen: bool = True) -> Graph:
     """A node whose weights no update trains, or (`frozen=False`) may train again."""
     owner = graph.owner(_known(graph, name))
     return graph.with_(nodes={**graph.nodes, owner: replace(graph.nodes[owner], frozen=frozen)})
+
+
+def set_weights(graph: Graph, name: str, weights: str | Reference) -> Graph:
+    """A node whose weights start from a file, a run's folder or a published name; "": drawn."""
+    owner = graph.owner(_known(graph, name))
+    if isinstance(weights, Reference) and weights.name not in graph.params:
+        raise EditError(f"{name} refers to {weights}, which is not declared; declare it first")
+    entry = replace(graph.nodes[owner], weights=weights)
+    return graph.with_(nodes={**graph.nodes, owner: entry})
 
 
 def bypass(graph: Graph, names: Collection[str], scope: Scope, on: bool = True) -> Graph:

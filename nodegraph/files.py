@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def read(path: str | Path, library: Library | None = None) -> Document:
         text = yamltree.decode(raw)
     except YamlError as wrong:
         raise _error(str(path), wrong) from None
-    return parse(text, str(path), library)
+    found = parse(text, str(path), library)
+    return replace(found, graph=found.graph.with_(folder=str(Path(path).resolve().parent)))
 
 
 def _bytes(path: Path) -> bytes:

@@ -57,14 +57,16 @@ class Entry:
 
     A node with `shares` is a second *call* of the same module with the same weights, so it has no
     type or parameters of its own. `frozen` says that no update may train its weights, `bypassed`
-    that the graph runs as if this call was not there (`edits.passed_by`).
+    that the graph runs as if this call was not there (`edits.passed_by`). `weights` is what its
+    weights start from when training starts: a file, a run's folder, a published name; "": drawn.
     """
 
     type: str | Reference = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     shares: str = ""
-    frozen: bool = False
+    frozen: bool | Reference = False
     bypassed: bool = False
+    weights: str | Reference = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Graph:
     meta: Mapping[str, str] = field(default_factory=dict)
     layout: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)  # a newer format's keys, untouched
+    folder: str = field(default="", compare=False)  # of its file: what `weights` is relative to
 
     def inputs_of(self, name: str) -> dict[str, Source]:
         """What flows into a node, by input port."""
@@ -132,6 +135,12 @@ def substitute(value: Any, params: Mapping[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(substitute(v, params) for v in value)
     return value
+
+
+def is_frozen(entry: Entry, params: Mapping[str, Any]) -> bool:
+    """Whether the weights of a node are frozen, a `$name` replaced."""
+    found = entry.frozen
+    return (params.get(found.name) if isinstance(found, Reference) else found) is True
 
 
 def choose(graph: Graph, preset: str = "", settings: Mapping[str, Any] | None = None) -> Graph:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import layout
-from .graph import Entry, Graph, Ref, Reference, Source, refs, substitute
+from .graph import Entry, Graph, Ref, Reference, Source, is_frozen, refs, substitute
 from .layout import OUT
 from .names import (
     EditError,
@@ -43,10 +43,11 @@ def inline(graph: Graph, name: str, called: Callable[[str, str], str], scope: Sc
     calls = [n for n in graph.nodes if graph.owner(n) == owner]
     values = {**body.params, **graph.nodes[owner].params}
 
-    def settled(entry: Entry, frozen: bool) -> Entry:
+    def settled(entry: Entry, frozen: bool | Reference) -> Entry:
         kept = {k: substitute(v, values) for k, v in entry.params.items()}
-        frozen = frozen or entry.frozen
-        return replace(entry, type=substitute(entry.type, values), params=kept, frozen=frozen)
+        frozen = is_frozen(entry, values) or frozen
+        given = {k: substitute(getattr(entry, k), values) for k in ("type", "weights")}
+        return replace(entry, params=kept, frozen=frozen, **given)
 
     def outer(call: str, port: str) -> Iterable[Ref]:
         """What flows into a port of an instance, in the new graph."""
@@ -126,6 +127,8 @@ def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
     """
     owner = graph.owner(name)
     body = scope.type_of(graph, owner) if name in graph.nodes else None
+    if body and graph.nodes[owner].weights:
+        raise EditError(f"{owner} takes its weights from a file as a whole; clear `weights` first")
     calls = [n for n in graph.nodes if graph.owner(n) == owner]
     used, names = taken(graph) - {*calls}, {}
     for call in calls:

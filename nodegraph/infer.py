@@ -14,7 +14,7 @@ from typing import Any
 
 from . import edits, groups
 from .body import FLOAT, Body, Call, Value, memory
-from .graph import Entry, Graph, GraphError, Ref, Reference, Source, refs, substitute
+from .graph import Entry, Graph, GraphError, Ref, Reference, Source, is_frozen, refs, substitute
 from .library import Library, near
 from .node import ACCEPTS, Axes, Input, Mismatch, Node, Output, axis_names, bind, show
 from .problem import Problem, error
@@ -143,11 +143,14 @@ class _Walk:
             return None
         type_: Any = entry.type
         given: Mapping[str, Any] = entry.params
+        file: Any = entry.weights
+        frozen = entry.frozen is True
         settled: tuple[Any, ...] = ()
         if self.refers(entry):
             type_ = substitute_or_none(entry.type, params)
             given = {k: substitute_or_none(v, params) for k, v in entry.params.items()}
-            settled = (type_, *given.items())
+            file, frozen = substitute_or_none(entry.weights, params), is_frozen(entry, params)
+            settled = (type_, file, frozen, *given.items())
         key = (id(entry), name, inside, settled, *values.items())
         if type_ in self.groups:
             key = (*key, id(self.groups))
@@ -164,7 +167,10 @@ class _Walk:
             return None  # an unknown type: a problem of the entry, reported by `settings`
         if call is None:
             return None
-        call = replace(call, name=name, owner=owner, inputs=linked, frozen=entry.frozen)
+        call = replace(
+            call, name=name, owner=owner, inputs=linked, frozen=frozen,
+            file=file if isinstance(file, str) else "",
+        )  # fmt: skip
         if len(self.problems) == before:
             self.memo[key] = ((entry, self.groups), call)
         return call
@@ -173,7 +179,7 @@ class _Walk:
         """Whether an entry refers to parameters around it."""
         found = self.memo.get(id(entry))
         if found is None:
-            words = [entry.type, *entry.params.values()]
+            words = [entry.type, entry.weights, entry.frozen, *entry.params.values()]
             found = self.memo[id(entry)] = (entry, any(map(has_reference, words)))
         return found[1]
 

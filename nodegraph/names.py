@@ -146,7 +146,7 @@ def references(value: Any) -> set[str]:
     if isinstance(value, Reference):
         return {value.name}
     if isinstance(value, Entry):
-        return references((value.type, *value.params.values()))
+        return references((value.type, value.weights, value.frozen, *value.params.values()))
     if isinstance(value, (list, tuple)):
         return set().union(*map(references, value))
     return set()

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .edits import passed_by
-from .graph import Graph, GraphError, Ref, Reference, refs, substitute
+from .graph import Graph, GraphError, Ref, Reference, is_frozen, refs, substitute
 from .infer import dissolve
 from .node import Metric, Node, Optimiser, Output, View
 from .scope import Scope, type_name
@@ -234,7 +234,7 @@ def _consumers(graph: Graph) -> dict[str, list[Ref]]:
 
 def _holds(graph: Graph, scope: Scope, name: str, free: bool = False) -> bool:
     """Whether a node's module has weights (`free`: weights that are not frozen)."""
-    if free and graph.entry(name).frozen:
+    if free and is_frozen(graph.entry(name), graph.params):
         return False
     if inside := _inside(graph, scope, name):
         body, inner = inside

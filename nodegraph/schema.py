@@ -28,6 +28,7 @@ RESERVED = (
     "shares",
     "frozen",
     "bypassed",
+    "weights",
     "in",
 )  # of a node; its other keys are parameters
 
@@ -188,19 +189,25 @@ class _Reader:
         shares = data.get("shares", "")
         if not isinstance(shares, str) or (shares and not is_name(shares)):
             self.fault((*where, "shares"), f"shares is {kind(shares)}", "name one node")
-        for key in ("frozen", "bypassed"):
-            if not isinstance(found := data.get(key, False), bool):
-                self.fault((*where, key), f"{key} is {kind(found)}", "write true or false")
+        frozen, bypassed = self.value(data.get("frozen", False)), data.get("bypassed", False)
+        if not isinstance(frozen, bool | Reference):
+            text = f"frozen is {kind(data['frozen'])}"
+            self.fault((*where, "frozen"), text, "write true or false, or `$name`")
+        if not isinstance(bypassed, bool):
+            self.fault((*where, "bypassed"), f"bypassed is {kind(bypassed)}", "write true or false")
+        weights = data.get("weights", "")
+        if not isinstance(weights, str):
+            cure = "name a file, a run's folder, or a published file like vgg19-dcbb9e9d.pth"
+            self.fault((*where, "weights"), f"weights is {kind(weights)}", cure)
         if "type" not in data and not shares:
             cure = "say `type: Conv2d`, or `shares: other_node`"
             self.fault(where, "it has neither a type nor a node whose weights it shares", cure)
         params = {k: self.value(v) for k, v in data.items() if k not in RESERVED}
-        if shares and (mine := [k for k in ("type", *params) if k in data]):
+        if shares and (mine := [k for k in ("type", "weights", *params) if k in data]):
             text = f"a further call of {short(shares, 40)!r} has its settings, yet sets {mine[0]!r}"
             self.problem((*where, mine[0]), text, lambda: f"remove it, or set it on {shares}")
         type_ = self.type(data.get("type", ""), where)
-        frozen, bypassed = (data.get(key, False) is True for key in ("frozen", "bypassed"))
-        return Entry(type_, params, shares, frozen, bypassed)
+        return Entry(type_, params, shares, frozen, bypassed, self.value(weights))
 
     def type(self, found: Any, where: Where) -> str | Reference:
         """The name of a node type."""
@@ -409,9 +416,11 @@ def _entry(entry: Entry, links: Mapping[str, Source]) -> dict[str, Any]:
         data["shares"] = entry.shares
     data |= _plain(entry.params)
     if entry.frozen:
-        data["frozen"] = True
+        data["frozen"] = _plain(entry.frozen)
     if entry.bypassed:
         data["bypassed"] = True
+    if entry.weights != "":
+        data["weights"] = _plain(entry.weights)
     if links:
         data["in"] = {
             port: str(source) if isinstance(source, Ref) else [str(r) for r in refs(source)]

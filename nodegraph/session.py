@@ -104,6 +104,11 @@ class Session(Editing):
     # What there is ------------------------------------------------------------------------------
 
     @property
+    def folder(self) -> str:
+        """The folder of its file, "" while it has none."""
+        return str(self.file.parent) if self.file else ""
+
+    @property
     def root(self) -> Graph:
         """The whole graph."""
         return self.history.current

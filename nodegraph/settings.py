@@ -166,6 +166,15 @@ def _entry(
         elif found is None:
             text = f"{entry.type} is {short(repr(params[entry.type.name]), 60)}, which is no type"
             yield error((*where, "type"), text, "set it to the name of a type or group")
+    try:
+        file = substitute(entry.weights, params)
+        if not isinstance(file, str):
+            yield error((*where, "weights"), f"weights is {short(repr(file), 40)}", "name a file")
+        if not isinstance(frozen := substitute(entry.frozen, params), bool):
+            text = f"frozen is {short(repr(frozen), 40)} ({entry.frozen})"
+            yield error((*where, "frozen"), text, "give it true or false")
+    except GraphError as wrong:
+        yield error(where, short(str(wrong)), "declare it under params")
     for name, value in entry.params.items():
         place = (*where, name)
         if settings is not None and name not in settings:

@@ -18,7 +18,8 @@ from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved, training_module
 from nodegraph.graph import Graph
 from nodegraph.library import standard
-from nodegraph.training.trainer import Finished, Watched
+from nodegraph.training.run import start
+from nodegraph.training.trainer import Finished, Options, Watched
 
 Record = Callable[..., None]
 
@@ -29,12 +30,19 @@ def graph(name: str) -> Graph:
 
 
 def trained(
-    of: Graph, seed: int, preset: str = "quick", **settings: Any
-) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
-    """The watched metrics over time (of the last stage), and the weights at the end."""
+    of: Graph, seed: int, preset: str = "quick", spoil: Callable[[Any], None] | None = None,
+    **settings: Any,
+) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:  # fmt: skip
+    """The watched metrics over time (of the last stage), and the weights at the end.
+
+    `spoil` may change the sources of data before the first step, for a control.
+    """
     rows: list[dict[str, Any]] = []
     state: dict[str, torch.Tensor] = {}
-    for event in nodegraph.train(of, preset, settings, seed=seed):
+    trainer = start(of, preset, settings, options=Options(seed))
+    if spoil:
+        spoil(trainer.sources)
+    for event in trainer.events():
         if isinstance(event, Watched):
             rows.append(dict(event.metrics))
         elif isinstance(event, Finished):

@@ -78,7 +78,7 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     (r"nodes/[a-z_\d]+\.py", (*STDLIB, "nodegraph.node", "nodes"), ()),
     (
         r"nodes/ops/[a-z_\d]+\.py",
-        (*STDLIB, *HEAVY, "numpy", "requests", "tqdm", "nodes.ops"),
+        (*STDLIB, *HEAVY, "numpy", "requests", "safetensors", "tqdm", "nodes.ops"),
         (),
     ),
 ]

@@ -13,7 +13,7 @@ import nodegraph.nodes
 import nodegraph.nodes.ops
 import pytest
 import torch
-from nodegraph.nodes.ops import losses, metrics, moments, reversal, schedules, textures
+from nodegraph.nodes.ops import losses, metrics, moments, preprocess, reversal, schedules, textures
 from nodegraph.nodes.ops.fft_conv import FFTConv2d
 from torch import Tensor, nn
 from torch.nn import functional
@@ -81,6 +81,8 @@ VARIANTS = [
     ("Surface", {"surface": "saddle"}),
     ("Surface", {"surface": "long valley"}),
     ("Gram", {"by_channels": True}),
+    ("Preprocess", {"convention": "caffe"}),
+    ("Deprocess", {"convention": "caffe"}),
     ("TotalVariation", {"beta": 1.0}),
     ("MMD", {"estimator": "unbiased", "root": True, "sigma_is": "length"}),
     ("Concat", {"axis": 0}),
@@ -278,6 +280,20 @@ def test_a_fused_optimiser_moves_weights_as_a_plain_one(name: str) -> None:
             (weight.sin() + weight.square()).sum().backward()
             optimiser.step()
     torch.testing.assert_close(weights[0], weights[1], atol=1e-6, rtol=1e-6)
+
+
+def test_images_are_preprocessed_by_two_conventions_with_their_inverses() -> None:
+    x = torch.tensor([0.5, 0.25, 1.0]).reshape(1, 3, 1, 1).double()  # R G B
+    told = {
+        "torchvision": [(0.5 - 0.485) / 0.229, (0.25 - 0.456) / 0.224, (1.0 - 0.406) / 0.225],
+        "caffe": [255 - 103.939, 0.25 * 255 - 116.779, 0.5 * 255 - 123.68],
+    }
+    for convention, wanted in told.items():
+        y = preprocess.preprocess(x, convention)
+        torch.testing.assert_close(y.flatten(), torch.tensor(wanted).double())
+        torch.testing.assert_close(preprocess.deprocess(y, convention), x)
+        (other,) = told.keys() - {convention}
+        assert (preprocess.deprocess(y, other) - x).abs().max() > 0.5  # they never mix
 
 
 def test_names_are_unique_in_ops_so_that_an_export_can_hold_all() -> None:

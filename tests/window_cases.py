@@ -705,6 +705,22 @@ def test_what_is_typed_is_taken_when_the_field_is_left(small: Screen) -> None:
     assert features() == 55
 
 
+def test_weights_from_a_file_are_typed_into_the_inspector(small: Screen) -> None:
+    small.click(small.title("fc"))
+    small.turn(3)
+    small.click(small.middle(inspector_field(small, "weights")))
+    small.type("nowhere.pth")
+    small.key("enter")
+    small.turn(3)
+    assert small.session.graph.entry("fc").weights == "nowhere.pth"
+    said = lambda: [p["text"] for p in small.session.analysis.problems]  # noqa: E731
+    small.wait(lambda: small.session.analysis and any("nowhere.pth" in t for t in said()), 20)
+    small.session.undo()
+    small.turn(3)
+    assert small.session.graph.entry("fc").weights == ""
+    assert small.dpg.get_value(inspector_field(small, "weights")) == ""
+
+
 def test_a_refused_value_gives_way_to_what_holds(small: Screen) -> None:
     small.click(small.title("fc"))
     small.turn(3)

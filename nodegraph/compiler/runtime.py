@@ -136,10 +136,12 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     report: Callable[..., None] = print,
+    given: Callable[[nn.Module], None] = lambda net: None,
 ) -> nn.Module:
-    """Train all stages in order, and return the network."""
+    """Train all stages in order, and return the network. `given` sets weights that are known."""
     torch.manual_seed(seed)
     net = network().to(device)
+    given(net)
     sources = make_sources()
     for name, source in sources.items():
         source.start(name, seed, device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ..body import Body
 from ..graph import Graph, Ref
 from .source import Program
 from .stages import stage_class
-from .text import Where, docstring, nowhere
+from .text import Where, attribute, docstring, nowhere, quoted
 
 RUNTIME = "nodegraph.compiler.runtime"
 
@@ -32,16 +33,35 @@ def training_source(body: Body, graph: Graph, title: str, where: Where = nowhere
 def standalone_source(body: Body, graph: Graph, title: str, where: Where = nowhere) -> str:
     """A script that trains the graph by itself: `training_source` with its imports written out."""
     program = Program(body, where)
-    parts = _training(program, graph)
-    return "\n\n".join([_inlined(program.imports, title), *parts, MAIN])
+    parts = _training(program, graph, graph.folder)
+    given = ", given=lambda net: load_weights(net, WEIGHTS)" if weights(body) else ""
+    return "\n\n".join([_inlined(program.imports, title), *parts, MAIN % given])
 
 
-def _training(program: Program, graph: Graph) -> list[str]:
+def weights(body: Body) -> dict[str, str]:
+    """The files that weights start from, by the dotted names of the modules."""
+    named = {name: call.files() for name, call in body.calls.items() if call.owner == name}
+    return {
+        attribute(f"{name}.{part}".rstrip(".")): file
+        for name, files in named.items()
+        for part, file in files.items()
+    }
+
+
+def _training(program: Program, graph: Graph, folder: str = "") -> list[str]:
+    """The parts of a file; weights that lie in `folder` are named from everywhere."""
     network, sources = program.network(), program.sources()
     stages = [stage_class(program, stage) for stage in graph.train]
     needed = ["Stage", "backward", "set_options", "weights_of"]
     program.imports.setdefault(RUNTIME, set()).update(needed)
     table = f"STAGES = [{', '.join(name for name, _ in stages)}]\n"
+    if files := weights(program.body):
+        program.imports.setdefault("nodegraph.nodes.ops.weights", set()).add("load_weights")
+        there = {k: os.path.join(folder, f) for k, f in files.items()}
+        files |= {k: f for k, f in there.items() if folder and os.path.exists(f)}
+        lines = (f"    {quoted(k)}: {quoted(f)},\n" for k, f in files.items())
+        table += "# What weights start from, by the name of the part.\n"
+        table += f"WEIGHTS = {{\n{''.join(lines)}}}\n"
     return [*program.class_texts, network, sources, *(text for _, text in stages), table]
 
 
@@ -53,7 +73,7 @@ MAIN = """if __name__ == "__main__":
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--save", help="file for the trained weights (a torch state dict)")
     options = parser.parse_args()
-    trained = fit(Network, make_sources, STAGES, options.seed, options.device)
+    trained = fit(Network, make_sources, STAGES, options.seed, options.device%s)
     if options.save:
         torch.save(trained.state_dict(), options.save)
 """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from ..graph import Entry, Graph, Ref, Reference
+from ..graph import Entry, Graph, Ref, Reference, is_frozen
 from ..node import Input, Output, Setting
 from ..scope import Scope, type_name
 from .view import Rect
@@ -221,7 +221,7 @@ def node_face(
         pins_in, pins_out, () if collapsed else fields, len(settings) - len(shown),
         getattr(declared, "category", ""), colour, badge,
         owner if calls.get(owner, 1) > 1 else "", isinstance(declared, Graph),
-        graph.nodes.get(owner, entry).frozen, entry.bypassed, collapsed,
+        is_frozen(graph.nodes.get(owner, entry), graph.params), entry.bypassed, collapsed,
         *problem, None if collapsed else picture,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import edits, layout, wiring
 from ..edits import EditError
-from ..graph import Graph, Ref
+from ..graph import Graph, Ref, is_frozen
 from ..layout import FRAME
 from ..scope import Scope
 from ..session import Session
@@ -111,7 +111,8 @@ ALIGN = "Arrange"
 def _freeze(session: Session) -> None:
     for name in session.nodes_selected:
         owner = session.graph.owner(name)
-        session.freeze(owner, not session.graph.nodes[owner].frozen)
+        graph = session.graph
+        session.freeze(owner, not is_frozen(graph.nodes[owner], graph.params))
 
 
 def _reset(session: Session) -> None:

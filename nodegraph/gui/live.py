@@ -236,7 +236,7 @@ class Live:
         if not session.root.train or wrong:
             session.revision += 1
             return False
-        graph, preset = session.root, chosen.preset
+        graph, preset, place = session.root, chosen.preset, session.folder
         # On another machine the folder is beside where its worker starts.
         folder = runs.folder_for(graph, Path("runs") if chosen.remote else self.out.absolute())
 
@@ -244,7 +244,7 @@ class Live:
             return {
                 "do": "train", "id": 1, "graph": files.dumps(graph), "preset": preset,
                 "options": chosen.of_training(), "run": str(folder), "paused": paused,
-                "past": bool(chosen.remote),
+                "past": bool(chosen.remote), "folder": place,
             }  # fmt: skip
 
         self.forget()
@@ -387,14 +387,15 @@ class Live:
 
     def apply(self) -> None:
         """Go on with the graph as it stands, with the weights of all that still matches."""
-        root = self.session.root
+        root, folder = self.session.root, self.session.folder
         on_its_way = any(sent is root for sent, *_ in self._sent.values())
         if self.run is None or not self.waiting or on_its_way:
             return
         id = next(self._ids) + 1
         structural = any(change.structural for change in self.waiting)
         self._sent[id] = (root, self.session.origins, structural)
-        self.run.apply(id, lambda: files.dumps(root), self.options.preset, names=self.names())
+        self.run.apply(id, lambda: files.dumps(root), self.options.preset, names=self.names(),
+                       folder=folder)  # fmt: skip
         self.look()
 
     # What is heard --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from ..graph import Graph, Ref, refs
+from ..graph import Graph, Ref, is_frozen, refs
 from ..layout import OUT
 from ..scope import Scope
 from ..session import Session
@@ -136,7 +136,7 @@ class Menus:
         if entry.shares:
             found.append(("Make independent", partial(session.make_independent, name)))
         if session.inner.has_weights(session.graph, session.graph.owner(name)):
-            frozen = session.graph.entry(name).frozen
+            frozen = is_frozen(session.graph.entry(name), session.graph.params)
             label = "Let its weights be trained" if frozen else "Freeze its weights"
             found.append((label, partial(session.freeze, name, not frozen)))
         return [Choice(label, "", "", run) for label, run in found]

@@ -9,7 +9,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from ..body import memory
-from ..graph import Graph, Reference, refs
+from ..graph import Graph, Reference, is_frozen, refs
 from ..layout import OUT
 from ..node import Node, Setting, show
 from ..scope import type_name
@@ -107,11 +107,29 @@ class NodePanel(Panel):
                     "Give this call a copy of the parameters and weights of its own",
                 )
             if session.inner.has_weights(graph, owner):
-                frozen = graph.entry(name).frozen
+                frozen = is_frozen(graph.entry(name), graph.params)
                 self.small(
                     "Unfreeze" if frozen else "Freeze", lambda: session.freeze(owner, not frozen),
                     "Frozen weights are not trained; gradients still pass through",
                 )  # fmt: skip
+        if session.inner.has_weights(graph, owner) and not graph.nodes[name].shares:
+            self.file(session, name)
+
+    def file(self, session: Session, name: str) -> None:
+        """The row of what its weights start from."""
+        given = as_text(session.graph.nodes[name].weights)
+        with dpg.group(horizontal=True, xoffset=self.wide * LABEL):
+            dpg.add_text("weights", color=self.palette.text if given else self.palette.dim)
+            item = self.fields.add(
+                given, self.wide * (1 - LABEL) - BUTTONS * self.scale,
+                lambda text: session.set_weights(name, text.strip()), hint="drawn at random",
+            )  # fmt: skip
+        self.tip(
+            item,
+            "What its weights start from when training starts: a .pth or .safetensors file, a "
+            "run's folder, or a published name like vgg19-dcbb9e9d.pth",
+        )
+        self.widgets["weights"] = item
 
     # Settings -------------------------------------------------------------------------------------
 

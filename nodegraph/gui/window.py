@@ -569,7 +569,8 @@ class Window:
         """Ask the worker about what has changed, and take its answers."""
         if self.asked.get(session.id) != session.edition:
             self.asked[session.id] = session.edition
-            self.worker.analyse(session.edition, partial(dumps, session.root), key=str(session.id))
+            text, key = partial(dumps, session.root), str(session.id)
+            self.worker.analyse(session.edition, text, key=key, folder=session.folder)
         for answer in self.worker.poll():
             for other in self.documents.tabs:
                 if answer.get("key") != str(other.session.id):

@@ -18,6 +18,7 @@ from .. import files, runs
 from ..body import Body
 from ..changes import changes
 from ..compiler.build import forget, resolved, training_module
+from ..compiler.script import weights
 from ..graph import Graph, GraphError
 from ..node import Source
 from ..origins import Former, Names, places
@@ -61,7 +62,8 @@ def rebuild(trainer: Trainer, graph: Graph, edition: int, names: Names) -> Rebui
     module = training_module(graph, body)
     net = trainer.net
     was = Former(graph, names)
-    if names or networks(trainer.module) != networks(module):
+    weighed = weights(trainer.body) != weights(body)
+    if names or networks(trainer.module) != networks(module) or weighed:
         torch.manual_seed(zlib.crc32(f"{trainer.options.seed} {edition}".encode()))
         net = trainer.network(module)
     sources = module.make_sources()
@@ -75,6 +77,18 @@ def rebuild(trainer: Trainer, graph: Graph, edition: int, names: Names) -> Rebui
             restarted.append(name)
     layers = carry(trainer.body, trainer.net, body, net, was)
     return Rebuilt(graph, body, module, net, sources, layers, was, tuple(restarted))
+
+
+def to_load(trainer: Trainer, new: Rebuilt) -> dict[str, str]:
+    """The weights that start from a file now: it is another one, or none of the part lives on."""
+    before = weights(trainer.body)
+
+    def lives(name: str) -> bool:
+        return any(layer == name or layer.startswith(f"{name}.") for layer in new.layers.kept)
+
+    return {
+        n: f for n, f in weights(new.body).items() if before.get(new.was(n)) != f or not lives(n)
+    }
 
 
 def place(trainer: Trainer, graph: Graph) -> tuple[int, int]:
@@ -116,6 +130,8 @@ def apply(
     stage, restarted = None, []
     try:
         new = rebuild(trainer, graph, trainer.edition + 1, names)
+        if given := to_load(trainer, new):
+            trainer.load_weights(new.net, given, graph.folder)
         if trainer.stage is not None:
             with trainer.precision():
                 stage = new.module.STAGES[index](new.net, new.sources)

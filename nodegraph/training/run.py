@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import files, runs
 from ..checks import check_chosen, settled
+from ..compiler.script import weights
 from ..compiler.text import Where, nowhere
 from ..graph import Graph, GraphError, choose
 from ..library import standard
@@ -23,10 +24,16 @@ from .trainer import Options, Trainer
 __all__ = ["branch", "checked", "graph_at", "restore", "resume", "start"]
 
 
-def checked(graph: Graph, preset: str, settings: Mapping[str, Any] | None) -> Graph:
-    """A graph ready to train. Raises GraphError with all its errors."""
+def checked(
+    graph: Graph, preset: str, settings: Mapping[str, Any] | None, begun: bool = False
+) -> Graph:
+    """A graph ready to train. Raises GraphError with all its errors.
+
+    A run that has `begun` has its weights: the files that they came from may be gone.
+    """
     graph = choose(graph, preset, settings)
-    errors = [str(p) for p in check_chosen(graph, standard(), {}) if p.severity == "error"]
+    errors = [str(p) for p in check_chosen(graph, standard(), {}) if p.severity == "error"
+              and not (begun and p.where[-1:] == ("weights",))]  # fmt: skip
     if errors:
         raise GraphError("\n".join(errors))
     return settled(graph)
@@ -51,11 +58,13 @@ def start(
     if run is not None and first and run.exists():
         raise GraphError(f"{run} is there already; choose another folder, or --resume {run}")
     trainer = Trainer(ready, options, where=where)
+    if given := weights(trainer.body):
+        trainer.load_weights(trainer.net, given, graph.folder)
     if run is not None and first:
         about = {
             "title": graph.meta.get("title", ""), "preset": preset,
             "settings": dict(settings or {}), "options": asdict(options),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "folder": graph.folder,
         }  # fmt: skip
         partial = run.with_name(f".{run.name}.{os.getpid()}")
         shutil.rmtree(partial, ignore_errors=True)
@@ -79,7 +88,8 @@ def graph_at(run: Path, number: int) -> Graph:
     """The graph of a run after a change, ready to train; 0: that of the beginning."""
     text, preset, settings = runs.graph_text(run, number)
     name = f"{run / runs.GRAPHS}/{number:04d}.yaml" if number else str(run / runs.GRAPH)
-    return checked(files.parse(text, name).graph, preset, settings)
+    graph = files.parse(text, name).graph.with_(folder=runs.about(run).get("folder", ""))
+    return checked(graph, preset, settings, begun=True)
 
 
 def resume(run: Path, at: str = "", patience: float = 0.0, **changes: Any) -> Trainer:

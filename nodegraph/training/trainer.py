@@ -170,6 +170,17 @@ class Trainer:
                 part.compile()
         return net
 
+    def load_weights(self, net: nn.Module, files: Mapping[str, str], folder: str) -> None:
+        """Start parts of a network from files, in all processes. Raises GraphError."""
+        from nodegraph.nodes.ops.weights import load_weights
+
+        try:
+            if self.device.first:
+                load_weights(net, files, folder)
+        except (OSError, ValueError, ImportError) as error:
+            raise GraphError(f"weights of {', '.join(files)}: {error}") from error
+        self.device.spread(net)
+
     def start_source(self, name: str, source: Any) -> None:
         """Have a source load its data. Raises GraphError when it can't."""
         place = self.device

@@ -78,13 +78,16 @@ class Worker:
             self._lock.notify_all()
 
     def analyse(
-        self, id: int, graph: str | Callable[[], str], preset: str = "", key: str = ""
-    ) -> None:
-        """Ask for the analysis of a graph's text; the answer has the same `id` and `key`."""
+        self, id: int, graph: str | Callable[[], str], preset: str = "", key: str = "",
+        folder: str = "",
+    ) -> None:  # fmt: skip
+        """Ask for the analysis of a graph's text, of a file in `folder`; the answer has the same
+        `id` and `key`."""
 
         def question() -> Message:
             text = graph if isinstance(graph, str) else graph()
-            return {"do": "analyse", "id": id, "graph": text, "preset": preset, "key": key}
+            asked = {"graph": text, "preset": preset, "key": key, "folder": folder}
+            return {"do": "analyse", "id": id, **asked}
 
         self.send(question, replaces=key or "graph")
 

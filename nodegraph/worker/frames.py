@@ -19,23 +19,26 @@ MAX_PAYLOADS = 1000
 NUMBER = (int, float)
 MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     # to a worker
-    "analyse": {"id": int, "graph": str, "preset?": str, "key?": str},
+    "analyse": {"id": int, "graph": str, "folder?": str, "preset?": str, "key?": str},
     "ping": {"id": int},
     "stop": {},
     # to one that trains: `train` comes first, and makes it one
     "train": {
         "id": int, "graph?": str, "preset?": str, "settings?": dict, "options?": dict,
         "run?": str, "resume?": str, "checkpoint?": str, "paused?": bool, "past?": bool,
+        "folder?": str,
     },
     "play": {},
     "pause": {},
     "step": {"count?": int},
     "update": {"name": str},
     "speed": {"limit": NUMBER},  # steps per second; 0: as fast as it goes
-    "apply": {"id": int, "graph": str, "preset?": str, "settings?": dict},
+    "apply": {
+        "id": int, "graph": str, "folder?": str, "preset?": str, "settings?": dict, "names?": dict,
+    },
     "restore": {"id": int, "checkpoint": str},
     "save": {},
-    "look": {"views": list, "peeks": list, "every": NUMBER, "probes?": bool},
+    "look": {"views": list, "peeks": list, "every": NUMBER, "probes?": bool, "theme?": str},
     # from one that trains
     "started": {
         "id": int, "device": str, "parameters": int, "stages": list, "run": str, "stage": str,

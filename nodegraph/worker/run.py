@@ -95,13 +95,14 @@ class Run:
     def apply(
         self, id: int, graph: str | Callable[[], str], preset: str = "",
         settings: Mapping[str, Any] | None = None, names: Mapping[str, str] | None = None,
+        folder: str = "",
     ) -> None:  # fmt: skip
         """Go on with another graph; the answer, `applied` or `failed`, has the same `id`. `names`
         are new names of nodes by old ones."""
 
         def made() -> Message:
             text = graph if isinstance(graph, str) else graph()
-            chosen = {"preset": preset, "settings": dict(settings or {})}
+            chosen = {"preset": preset, "settings": dict(settings or {}), "folder": folder}
             return {"do": "apply", "id": id, "graph": text, **chosen, "names": dict(names or {})}
 
         self._send(made, "apply")

@@ -126,7 +126,8 @@ class Server:
         if len(memo) > MEMO:
             memo.clear()
         try:
-            found = analyse(message["graph"], message.get("preset", ""), self.library, memo)
+            folder = message.get("folder", "")
+            found = analyse(message["graph"], message.get("preset", ""), self.library, memo, folder)
         except Exception as wrong:  # a bug of ours must not silence all further answers
             traceback.print_exc()
             text = f"the analysis failed: {type(wrong).__name__}: {wrong}"
@@ -152,18 +153,24 @@ def latest(batch: list[Frame | ProtocolError | None]) -> Iterator[Frame | Protoc
 # The analysis ------------------------------------------------------------------------------------
 
 
-def analyse(text: str, preset: str, library: Library, memo: Memo) -> dict[str, Any]:
-    """Shapes, problems and costs of a graph's text; where it can't be read, the problems say so."""
+def analyse(
+    text: str, preset: str, library: Library, memo: Memo, folder: str = ""
+) -> dict[str, Any]:
+    """Shapes, problems and costs of a graph's text; where it can't be read, the problems say so.
+
+    `folder` is that of its file.
+    """
     try:
         document = files.parse(text, "graph", library)
     except GraphError as wrong:
         told = [as_data(Problem("error", (), line), None) for line in str(wrong).split("\n")]
         return {"shapes": {}, "problems": told, "costs": {}, "source": {}}
-    graph, scope = document.graph, Scope(library)
+    graph = whole = document.graph.with_(folder=folder)
+    scope = Scope(library)
     if preset in graph.presets:
         graph = choose_known(graph, preset)
     body, _ = infer(graph, library, memo)
-    problems = dict.fromkeys([*document.problems, *check(document.graph, library, memo)])
+    problems = dict.fromkeys([*document.problems, *check(whole, library, memo)])
     fixed = [as_data(p, fix_for(p, document.graph, scope)) for p in problems]
     shapes: dict[str, list[int]] = {}
     costs: dict[str, dict[str, int]] = {}

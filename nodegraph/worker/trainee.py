@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import files
 from .. import runs as folders
-from ..graph import GraphError
+from ..graph import Graph, GraphError
 from ..training import run as runs
 from ..training.faults import Fault
 from ..training.trainer import Applied, Event, Options, Saved, Stepped, Trainer, Watched
@@ -36,6 +36,12 @@ DRAIN = 5.0  # seconds that the editor may take to read the last words
 KNOBS = ("apply", "look", "speed")
 BEFORE = ("train", "stop", "ping", "look", "speed", "garbage")  # what needs no run
 TRACE = 8  # lines of a traceback that are sent
+
+
+def graph_in(message: Message) -> Graph:
+    """The graph of a message, with the folder of its file."""
+    graph = files.parse(message.get("graph", ""), "graph").graph
+    return graph.with_(folder=message.get("folder", ""))
 
 
 class Trainee:
@@ -140,7 +146,7 @@ class Trainee:
                 text = message.get("graph", "")
                 folder = Path(message["run"]) if message.get("run") else None
                 trainer = runs.start(
-                    files.parse(text, "graph").graph, message.get("preset", ""),
+                    graph_in(message), message.get("preset", ""),
                     message.get("settings"), folder, Options(**options), text,
                 )  # fmt: skip
         except TypeError as wrong:
@@ -233,7 +239,7 @@ class Trainee:
         assert self.trainer is not None
         begun, text, preset = time.monotonic(), message["graph"], message.get("preset", "")
         settings = message.get("settings", {})
-        graph = runs.checked(files.parse(text, "graph").graph, preset, settings)
+        graph = runs.checked(graph_in(message), preset, settings)
         told = self.trainer.apply(graph, text, preset, settings, message.get("names", {}))
         if self.state == "finished" and not self.trainer.finished:
             self.state = "paused"

@@ -58,20 +58,27 @@ def cached(name: str) -> str:
     The environment variable NODEGRAPH_MIRROR names another root to fetch from. Raises OSError or
     ValueError that says what to do.
     """
-    import pooch
-
     checksum, megabytes = FILES[name]
     group, _, file = name.partition("/")
+    return fetched(f"{HOMES[group]}/{file}", name, checksum, megabytes)
+
+
+def fetched(url: str, name: str, checksum: str | None, megabytes: float) -> str:
+    """The path of the file `name` in the user's cache, downloaded from `url` if it is not there."""
+    import pooch
+
     mirror = os.environ.get("NODEGRAPH_MIRROR", "").rstrip("/")
-    url = f"{mirror}/{name}" if mirror else f"{HOMES[group]}/{file}"
+    url = f"{mirror}/{name}" if mirror else url
     refuse_plain_http(url)
+    group, _, file = name.partition("/")
     folder = os.path.join(str(pooch.os_cache("nodegraph")), group)
     path = os.path.join(folder, file)
     if not os.path.exists(path):
         print(f"fetching {file} ({megabytes:g} MB) from {url} to {folder}", file=sys.stderr)
     pooch.get_logger().setLevel("WARNING")
+    known = f"sha256:{checksum}" if checksum else None
     try:
-        pooch.retrieve(url, f"sha256:{checksum}", file, folder, downloader=resume)
+        pooch.retrieve(url, known, file, folder, downloader=resume)
     except ValueError as error:
         raise ValueError(
             f"{url} is not the file that was published: its SHA-256 sum is not {checksum}. "
