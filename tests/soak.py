@@ -103,8 +103,9 @@ def soak(
             if live.state != "running":
                 break
             replaced = len(window.textures.gone)  # they live until the next turn
+            ticks = dpg.get_item_children("transport:ticks", 2)  # one for each checkpoint there is
             samples.append(Sample(
-                live.step, tab, len(dpg.get_all_items()) - replaced,
+                live.step, tab, len(dpg.get_all_items()) - replaced - len(ticks),
                 len(dpg.get_item_children(window.textures.registry, 1)) - replaced, heard,
                 resident(), resident(live.run.pid),
             ))  # fmt: skip

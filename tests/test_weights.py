@@ -405,6 +405,8 @@ def test_weights_named_while_it_trains_are_loaded_once(tmp_path: Path) -> None:
     rate = edits.set_param(named, "adam", "lr", 0.1, Scope(standard()))
     trainer.apply(rate)  # another change: the weights go on
     assert torch.equal(trainer.net.part.conv1_1.weight, moved)
+    trainer.apply(edits.rename(rate, "part", "trunk", Scope(standard())), names={"part": "trunk"})
+    assert torch.equal(trainer.net.trunk.conv1_1.weight, moved)
 
 
 def test_a_change_of_weights_is_told_in_words(tmp_path: Path) -> None:
