@@ -338,7 +338,7 @@ for line in sys.stdin:
 def live() -> None:
     """Steps of a worker that is watched against those of the bare trainer, a process each, in turn
     on the same core. All views of a graph are drawn, sent and stored, once a second, but for a
-    seventieth of the time at most; each turn takes seconds, so that there are some in each."""
+    fiftieth of the time at most; each turn takes seconds, so that there are some in each."""
     core = max(os.sched_getaffinity(0))
     for name, views, count, settings in (
         ("dcgan", ["images"], 120, {"steps": 10_000_000}),

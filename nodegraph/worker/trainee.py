@@ -27,9 +27,9 @@ Inbox = queue.SimpleQueue[Item]
 ROWS_EVERY = 0.1  # seconds between two readings of the losses
 STATUS_EVERY = 0.25  # seconds between two reports while it runs
 PREVIEWS_EVERY = 0.1  # the least that can be asked for
-SHARE = 0.015  # of the time of training that previews may take
+SHARE = 0.02  # of the time of training that previews may take
 RATE_OVER = 2.0  # seconds over which steps are counted
-SAMPLES_EVERY = 2.0  # seconds between two looks at what players make
+SAMPLES_EVERY = 5.0  # seconds between two looks at what players make
 ENDS = 10.0  # seconds that the worker before may take to end
 LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
@@ -59,6 +59,7 @@ class Trainee:
         self.wanted: Message | None = None  # the last `look`
         self.previews: Any = None
         self.kept: set[str] = set()  # the views whose pictures are stored
+        self.stored: dict[str, bytes] = {}  # the last one of each
         self.troubles: set[tuple[str, type]] = set()  # with what only watches, told already
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
@@ -263,6 +264,7 @@ class Trainee:
     def changed(self) -> None:
         """The network is another: previews and warnings look at the new one."""
         self.previews, self.stale, self.previews_at, self.watch = None, True, 0.0, None
+        self.stored.clear()
         self.status()
 
     def look(self, message: Message) -> None:
@@ -481,13 +483,19 @@ class Trainee:
         return max(asked, min(self.costs) / SHARE)
 
     def keep(self, found: Sequence[Any]) -> None:
-        """Store the pictures of view nodes in the run's folder, so that time can be travelled."""
+        """Store the pictures of view nodes in the run's folder, so that time can be travelled.
+
+        One that is still the same is there already.
+        """
         from ..training.frames import store
 
         assert self.trainer is not None
         for preview in found if self.trainer.run is not None else ():
-            if preview.header["kind"] == "picture" and preview.header["name"] in self.kept:
-                store(preview, self.trainer)
+            name = preview.header["name"]
+            if preview.header["kind"] == "picture" and name in self.kept:
+                if self.stored.get(name) != preview.payload:
+                    store(preview, self.trainer)
+                    self.stored[name] = preview.payload
 
     def aim(self) -> None:
         """Tell the previews what to look at."""
