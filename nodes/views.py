@@ -248,13 +248,14 @@ class ContourRace(View):
     """A loss surface from above, with the trails of points that optimisers move on it.
 
     Each input holds one point, or rows of them, (x, y). Beale's function with its minimum at
-    (3, ½); a saddle x² − y²; a long valley x²/100 + 5y². A trail has a place for each tick.
+    (3, ½); a saddle x² − y²; a long valley x²/100 + 5y². A trail has a place for each step.
 
     After the animations of A. Radford, 2014; Beale, On an Iterative Method of Finding a Local
     Minimum, 1958.
     """
 
     aliases = ("loss surface", "optimisers", "Beale", "trajectory", "линии уровня", "гонка")
+    each_step = ".ops.charts.follow"
     points = Input("... 2", many=True)
     surface: Literal["beale", "saddle", "long valley"] = Param("beale")
 

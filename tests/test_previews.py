@@ -27,7 +27,7 @@ from nodegraph.scope import Scope
 from nodegraph.training import past
 from nodegraph.training import trainer as trainer_module
 from nodegraph.training.previews import Preview, Previews
-from nodegraph.training.run import restore, start
+from nodegraph.training.run import checked, restore, start
 from nodegraph.training.trainer import Options, Stepped, Trainer
 from nodegraph.unfold import unfold
 
@@ -553,3 +553,22 @@ train:
     trainer.done = 0  # another past
     previews.compute()
     assert [len(t) for t in previews.looks[0].memory["trails"].values()] == [1, 1]
+
+
+def test_a_race_has_a_place_for_each_step_and_is_not_disturbed() -> None:
+    graph = nodegraph.load(ROOT / "graphs" / "optimiser_race.yaml")
+    watched, alone = (Trainer(checked(graph, "", {"steps": 30})) for _ in range(2))
+    previews = Previews(watched)
+    previews.look(["race"])
+    previews.compute()
+    for _ in range(20):
+        for trainer in (watched, alone):
+            list(trainer.advance())
+        previews.follow_step()
+    (look,) = previews.looks
+    trails = look.memory["trails"]
+    assert [len(trails[i]) for i in range(7)] == [21] * 7
+    here = watched.net.state_dict()["adam.runner.point.value"].tolist()
+    assert trails[6][-1] == pytest.approx(here)
+    for name, value in alone.net.state_dict().items():
+        assert torch.equal(value, watched.net.state_dict()[name])

@@ -103,20 +103,38 @@ class Previews:
             results += self.pictures(self.looks)
         return results
 
+    def follow_step(self) -> None:
+        """Let the views that follow each step see this one. Changes nothing."""
+        looks = [one for one in self.looks if one.view.each_step]
+        if looks and self.up_to_date():
+            with untouched(self.trainer):
+                values = self.evaluate(looks)
+                for one in looks:
+                    function_of(one.view, one.view.each_step)(
+                        *self.arguments(one, values), memory=one.memory
+                    )
+
     # What there is to see -------------------------------------------------------------------------
+
+    def makings(self) -> tuple[Any, ...]:
+        """What the looks are made from."""
+        trainer = self.trainer
+        return trainer.graph, trainer.body, trainer.net, trainer.sources
+
+    def up_to_date(self) -> bool:
+        """Whether the looks are of the trainer's graph as it is."""
+        now = self.makings()
+        return len(self.made) == len(now) and all(a is b for a, b in zip(now, self.made))
 
     def follow(self) -> None:
         """Look again at what there is, if the trainer's graph has changed since."""
         trainer = self.trainer
-        made = (trainer.graph, trainer.body, trainer.net, trainer.sources)
         place = (trainer.index, trainer.done)
         if place < self.place:  # it went back: trails that lead here are of another past
             for one in self.looks:
                 one.memory.clear()
         self.place = place
-        if len(self.made) == len(made) and all(
-            a is b for a, b in zip(made, self.made, strict=True)
-        ):
+        if self.up_to_date():
             return
         past = {one.name: one.memory for one in self.looks}
         self.unfolded, self.tapped = unfold(trainer.body, trainer.graph), None
@@ -139,7 +157,7 @@ class Previews:
                 self.faults.append((text, str(wrong)))
         for one in self.looks:
             one.memory = past.get(one.name, one.memory)
-        self.made = made
+        self.made = self.makings()
 
     def of_view(self, name: str, call: Call) -> Look:
         """A view node of the graph."""
@@ -263,11 +281,7 @@ class Previews:
 
     def drawing(self, one: Look, values: Mapping[Ref, Tensor]) -> tuple[np.ndarray, dict[str, Any]]:
         """The picture of a view, and what it says about it."""
-        arguments: list[Any] = []
-        for port, declared in one.view.inputs.items():
-            found = [torch.as_tensor(values[r]).detach() if not one.view.gradient else values[r]
-                     for r in one.inputs.get(port, ())]  # fmt: skip
-            arguments.append(found if declared.many else found[0] if found else declared.default)
+        arguments = self.arguments(one, values)
         shapes = {p: tuple(v.shape) for p, v in zip(one.view.inputs, arguments, strict=True)
                   if isinstance(v, Tensor)}  # fmt: skip
         recipe = one.view.recipe(one.view.bind(shapes))
@@ -286,6 +300,15 @@ class Previews:
             shape = "×".join(map(str, picture.shape))
             raise ValueError(f"it gave {picture.dtype} {shape}, not a picture: uint8 H×W×3")
         return picture, plain(about)
+
+    def arguments(self, one: Look, values: Mapping[Ref, Tensor]) -> list[Any]:
+        """What flows into each input of a view: a list where it takes many."""
+        found: list[Any] = []
+        for port, declared in one.view.inputs.items():
+            there = [torch.as_tensor(values[r]).detach() if not one.view.gradient else values[r]
+                     for r in one.inputs.get(port, ())]  # fmt: skip
+            found.append(there if declared.many else there[0] if there else declared.default)
+        return found
 
     def weights(self, one: Look) -> list[tuple[str, Tensor]]:
         """The weights of the nodes that a view names."""

@@ -299,6 +299,8 @@ class Trainee:
 
         if self.guarded({}, work):
             self.aside("samples", "a look at the samples", self.look_at_samples)
+            if self.previews is not None:
+                self.aside("preview", "a view of each step", self.previews.follow_step)
         else:
             self.send_losses()
             self.turn("paused")

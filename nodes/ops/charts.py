@@ -378,34 +378,42 @@ def terrain(surface: str, wide: int, high: int) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
+Trails = dict[int, list[tuple[float, float]]]
+FAR = 1e3  # from the origin: who is there does not come back
+
+
+def follow(points: list[Tensor], memory: dict[str, Any]) -> tuple[Trails, list[int]]:
+    """The trails of all points with their places of now, and which have none: they diverged."""
+    places: list[tuple[float, float]] = []
+    for x in points:
+        places += [tuple(p) for p in numbers(x.reshape(-1, 2))[: LINES + 2].tolist()]
+    trails: Trails = memory.setdefault("trails", {})
+    for i, place in enumerate(places):
+        trail = trails.setdefault(i, [])
+        if all(map(math.isfinite, place)) and max(map(abs, place)) <= FAR:
+            if not trail or trail[-1] != place:
+                trail.append(place)
+            if len(trail) > POINTS:
+                del trail[1:-1:2]
+    return trails, [i for i, p in enumerate(places) if not trails[i] or trails[i][-1] != p]
+
+
 @themed
 def contour_race(
     points: list[Tensor], surface: str, size: int, names: list[str] | None = None,
     memory: dict[str, Any] | None = None,
 ) -> Any:  # fmt: skip
-    """A surface from above, and on it each point with the trail of its places at the ticks."""
+    """A surface from above, and on it each point with the trail of its places so far."""
     memory = {} if memory is None else memory
     height, xs, ys, minimum, _ = SURFACES[surface]
     key = f"{surface} {size} {ink().ground}"
     high = round(size * 0.75)
     if key not in memory:
         memory[key] = terrain(surface, size, high)
-    places: list[tuple[float, float]] = []
-    for x in points:
-        places += [tuple(p) for p in numbers(x.reshape(-1, 2))[: LINES + 2].tolist()]
-    known = named(names, len(places), "point")
-    trails: dict[int, list[tuple[float, float]]] = memory.setdefault("trails", {})
-    values, lost = {}, []
-    for i, place in enumerate(places):
-        if not all(map(math.isfinite, place)) or max(map(abs, place)) > 1e3:
-            lost.append(known[i])
-            continue
-        trail = trails.setdefault(i, [])
-        if not trail or trail[-1] != place:
-            trail.append(place)
-        if len(trail) > POINTS:
-            del trail[1:-1:2]
-        values[known[i]] = float(height(*place))
+    trails, gone = follow(points, memory)
+    known = named(names, len(trails), "point")
+    lost = [known[i] for i in gone]
+    values = {known[i]: float(height(*t[-1])) for i, t in trails.items() if i not in gone}
     px = text_size(size)
     rows = legend_rows([f"{n} (diverged)" if n in lost else n for n in known], size)
     under = len(rows) * (px + 5) + 6
@@ -416,7 +424,7 @@ def contour_race(
         sheet.mark(4, axes.at(*minimum), 4, ink().text)
     for i, trail in trails.items():
         sheet.line([axes.at(*p) for p in trail], ink().hues[i % len(ink().hues)], 1.75)
-    for i, trail in trails.items():
+    for i, trail in ((i, t) for i, t in trails.items() if t):
         sheet.mark(0, axes.at(*trail[-1]), 5.5, ink().ground)
         sheet.mark(0, axes.at(*trail[-1]), 4, ink().hues[i % len(ink().hues)])
     below = Sheet(size, max(1, under))

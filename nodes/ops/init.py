@@ -11,10 +11,10 @@ def initialised(module: nn.Module, init: str) -> nn.Module:
 
     `normal s` is N(0, s), `uniform r` is U(−r, r), `he` keeps the variance through a ReLU (He et
     al., ICCV 2015), `xavier` through a linear layer (Glorot & Bengio, AISTATS 2010). A
-    normalisation's weight is drawn around 1. `data` is as in `fitted`.
+    normalisation's weight is drawn around 1. `data` is as in `data_dependent`.
     """
     if init == "data":
-        return fitted(module)
+        return data_dependent(module)
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if isinstance(bias, Tensor):
         nn.init.zeros_(bias)
@@ -51,7 +51,7 @@ def draw(weight: Tensor, init: str) -> Tensor:
     raise ValueError(f"init expects normal, uniform, he, xavier, orthogonal or zeros, not {init!r}")
 
 
-def fitted(layer: Any) -> Any:
+def data_dependent(layer: Any) -> Any:
     """`layer`, set by the first batch that it is trained with so that its outputs are normalised.
 
     Each feature or map then has mean 0 and variance 1 over that batch. Salimans & Kingma, Weight
