@@ -235,6 +235,9 @@ def test_peek_probe_and_a_stored_picture(screen: Screen) -> None:
     screen.gestures.view = replace(near, zoom=0.25)
     screen.turn(4)
     assert canvas.far and "zoom in" in written(screen)
+    assert canvas.views > {"images", "mixing"}  # pictures are there from afar too
+    for item in (canvas.layers["views"], *(canvas.boxes[name].item for name in canvas.views)):
+        assert screen.dpg.get_item_configuration(item)["show"]
     widths = {to: canvas.wires[link].width for link in plain for to in [str(link.to)]}
     assert widths["digits.x"] > 1 > widths["accuracy_t.logits"]  # no loss flows through a metric
     thick = [screen.dpg.get_item_configuration(item)["thickness"]

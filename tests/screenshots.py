@@ -178,7 +178,7 @@ def main() -> int:
         [(n, partial(trained, name=n, seconds=options.seconds)) for n in options.names]
         or [(take.__name__, take) for take in SHOTS]
     )  # fmt: skip
-    with screens.xvfb(), tempfile.TemporaryDirectory() as state:
+    with screens.xvfb(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as state:
         os.chdir(state)  # where runs are made
         screen = Screen(Path(state), (1440, 900))
         for name, take in shots:

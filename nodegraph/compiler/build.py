@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import nn
 
@@ -47,12 +48,9 @@ def forget(module: ModuleType) -> None:
 
 @cache
 def _folder() -> Path:
-    holder = tempfile.TemporaryDirectory(prefix="nodegraph-")
-    _held.append(holder)
-    return Path(holder.name)
-
-
-_held: list[Any] = []  # so that the folder lives as long as the process
+    path = Path(tempfile.mkdtemp(prefix="nodegraph-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def resolved(graph: Graph, library: Library) -> Body:

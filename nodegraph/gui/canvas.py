@@ -102,6 +102,7 @@ class Canvas:
     visible: set[Hashable] = field(default_factory=set)  # the boxes and wires that are in sight
     grid_key: tuple[Any, ...] = ()
     pictures: Mapping[str, Shown] = field(default_factory=dict)  # by box
+    views: set[str] = field(default_factory=set)  # the boxes that have room for a picture
     probes: Mapping[Link, OnLink] = field(default_factory=dict)  # instead of shapes
 
     def build(self) -> None:
@@ -119,7 +120,8 @@ class Canvas:
             self.layers = {
                 name: dpg.add_draw_layer()
                 for name in (
-                    "grid", "frames", "far_wires", "wires", "veil", "far_boxes", "boxes", "overlay"
+                    "grid", "frames", "far_wires", "wires", "veil", "far_boxes", "boxes", "views",
+                    "overlay",
                 )
             }  # fmt: skip
             self.far_off(False)
@@ -178,6 +180,7 @@ class Canvas:
         self.scene = scene
         for name in found.removed:
             drawn = self.boxes.pop(name)
+            self.views.discard(name)
             dpg.delete_item(drawn.item)
             dpg.delete_item(drawn.far)
         for name in {*found.added, *found.redrawn, *found.selected}:
@@ -202,12 +205,19 @@ class Canvas:
 
     def draw_box(self, name: str, box: Box, selected: bool) -> None:
         """Draw a box anew."""
-        old = self.boxes.get(name)
+        old, views = self.boxes.get(name), box.face.picture is not None
+        if old and views != (old.face.picture is not None):
+            dpg.delete_item(old.item)
+            dpg.delete_item(old.far)
+            old = None
         edge, width = self.edge(box.face, selected)
         fill = faded(self.colour(box.face), 130)
+        if views:  # pictures are seen from afar too
+            fill, edge = NOTHING, NOTHING
         if old is None:
             self.visible.discard(name)
-            item = dpg.add_draw_node(parent=self.layers["boxes"], show=False)
+            layer = self.layers["views" if views else "boxes"]
+            item = dpg.add_draw_node(parent=layer, show=False)
             far: int | str = dpg.draw_rectangle(
                 (0, 0), (1, 1), fill=fill, color=edge, thickness=4 * width,
                 parent=self.layers["far_boxes"],
@@ -222,6 +232,7 @@ class Canvas:
         nowhere = (math.nan, math.nan)
         drawn = DrawnBox(item, detail, summary, far, box.face, nowhere, detailed, picture)
         self.boxes[name] = drawn
+        (self.views.add if views else self.views.discard)(name)
         self.place(drawn, box)
 
     def picture(self, item: int | str, name: str, face: Face) -> int | str:
@@ -460,7 +471,10 @@ class Canvas:
     def cull(self, margin: float = 40.0) -> None:
         """Hide what is out of sight, for the library draws all that is shown; and give what is in
         sight the detail and the thickness of this zoom."""
-        if self.far:
+        if self.far:  # few views are worth no search for those in sight
+            for name in self.views - self.visible:
+                self.toggle(name, True)
+            self.visible = self.visible | self.views
             return
         x, y, w, h = self.view.rect
         near = self.scene.grid.near((x - margin, y - margin, w + 2 * margin, h + 2 * margin))
@@ -502,6 +516,7 @@ class Canvas:
         for layer in self.layers.values():
             dpg.delete_item(layer, children_only=True)
         self.boxes.clear()
+        self.views.clear()
         self.wires.clear()
         self.visible = set()
         self.frames.clear()
