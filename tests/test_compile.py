@@ -240,7 +240,7 @@ def test_gradient_reversal_in_generated_code_reverses() -> None:
 
 
 def test_a_bypassed_node_is_not_in_the_network() -> None:
-    graph = nodegraph.load(ROOT / "graphs" / "lenet.yaml")
+    graph = nodegraph.load(ROOT / "graphs" / "dann.yaml")
     scope = Scope(standard())
     name = next(n for n, e in graph.nodes.items() if e.type in graph.groups)
     group = str(graph.nodes[name].type)
@@ -249,5 +249,5 @@ def test_a_bypassed_node_is_not_in_the_network() -> None:
     metric = next(n for s in graph.train for n in s.watch if isinstance(n, str))
     run = settled(edits.bypass(graph, [metric], scope))
     assert nodegraph.check(run) == []
-    assert inner in source_of(settled(nodegraph.load(ROOT / "graphs" / "lenet.yaml")))
+    assert inner in source_of(settled(nodegraph.load(ROOT / "graphs" / "dann.yaml")))
     assert inner not in source_of(run) and metric not in source_of(run)

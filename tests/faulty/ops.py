@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-SMALL = 2000  # bytes that a file may have when the disk is full
+SMALL = 16_000  # bytes of a file when the disk is full: a log fits, a checkpoint does not
 ROOM = 16 << 20  # bytes that a process with a limit may still take; then it asks for more
 
 
