@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from nodegraph.node import Axes, Module, Output, Param, Recipe, Source
 
+from .held import FIXED, drawn
+
 SEED = "of the data themselves, apart from that of the run"
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
 
@@ -14,6 +16,7 @@ class _Images(Source):
     batch: int = Param(64, min=1, max=65536)
     size: int = Param(28, min=8, max=128, unit="px")
     range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+    fixed: bool = Param(False, doc=FIXED)  # type: ignore[misc]
 
     def sizes(self, at: Axes) -> dict[str, int]:
         return {"N": self.batch}
@@ -37,7 +40,9 @@ class Digits(_Images):
     channels: Literal[1, 3] = Param(1)
 
     def recipe(self, at: Axes) -> Recipe:
-        return Module(".ops.digits.Digits", **self.options(), **self.changed("channels"))
+        return drawn(
+            Module(".ops.digits.Digits", **self.options(), **self.changed("channels")), self.fixed
+        )
 
 
 class FontDigits(_Images):
@@ -58,7 +63,7 @@ class FontDigits(_Images):
 
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("channels", "count", "held_out", "seed")
-        return Module(".ops.font_digits.FontDigits", **self.options(), **more)
+        return drawn(Module(".ops.font_digits.FontDigits", **self.options(), **more), self.fixed)
 
 
 class BlendedDigits(_Images):
@@ -81,4 +86,4 @@ class BlendedDigits(_Images):
 
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("contrast", "count", "held_out", "seed")
-        return Module(".ops.font_digits.BlendedDigits", **self.options(), **more)
+        return drawn(Module(".ops.font_digits.BlendedDigits", **self.options(), **more), self.fixed)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from nodegraph.node import Axes, Module, Output, Param, Recipe, Source, Text
 
+from .held import FIXED, drawn
+
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
 
 
@@ -26,6 +28,27 @@ class ImageFile(Source):
         return Module(".ops.images.ImageFile", str(self.path), size=self.size, **more)
 
 
+class Photo(Source):
+    """A photograph that needs no download: one that comes with a package that nodegraph needs.
+
+    Its shorter side is scaled to `size`, the middle cut out. 1 3 size size in 0..1, the same at
+    every draw. `china` (a temple, by Ian Griffiths) and `flower` (a dahlia, by Jesus Solana) come
+    with scikit-learn, CC BY 2.0; `hopper` (Grace Hopper, by the US Navy, public domain) comes with
+    matplotlib.
+    """
+
+    aliases = ("picture", "sample image", "content image", "portrait", "фотография", "картинка")
+    fixed = True
+    image = Output("1 3 size size", kind="image")
+    picture: Literal["hopper", "china", "flower"] = Param("hopper")
+    size: int = Param(128, min=1, max=16384, unit="px")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("range")
+        return Module(".ops.images.Photo", self.picture, size=self.size, **more)
+
+
 class ImageFolder(Source):
     """Pictures from a folder, read while training: one folder for each class, or all in one.
 
@@ -45,6 +68,7 @@ class ImageFolder(Source):
     held_out: float = Param(0.1, min=0.0, max=0.9, doc="share of the files")
     augment: bool = Param(False)
     workers: int = Param(2, min=0, max=64, doc="processes that read; 0: none but the run's own")
+    fixed: bool = Param(False, doc=FIXED)  # type: ignore[misc]
 
     def sizes(self, at: Axes) -> dict[str, int]:
         return {"N": self.batch}
@@ -52,7 +76,7 @@ class ImageFolder(Source):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("classes", "range", "held_out", "augment", "workers")
         given: dict[str, Any] = {"batch": self.batch, "size": self.size}
-        return Module(".ops.images.ImageFolder", str(self.path), **given, **more)
+        return drawn(Module(".ops.images.ImageFolder", str(self.path), **given, **more), self.fixed)
 
 
 class _Texture(Source):

@@ -4,9 +4,10 @@ Each takes the fastest form that torch has on every device: `fused` is 3 to 5 ti
 plain loop over tensors on a CPU, `foreach` up to 2 times.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from nodegraph.node import Axes, Input, Module, Optimiser, Param, Recipe
+from nodegraph.node import Axes, Input, Module, Optimiser, Param, Recipe, bind
 
 LR = "learning rate: how far one update goes"
 DECAY = "pull of the weights towards 0"
@@ -39,16 +40,20 @@ class SGD(Optimiser):
     nesterov: bool = Param(False, doc="take the gradient as if the momentum had moved already")
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
     formula: Formula = Param("torch", doc=FORMULA)
+    reset: bool = Param(False, doc="forget the velocity when lr changes; of the lecture's formula")
 
     def __post_init__(self) -> None:
         if self.formula == "lecture":
             lacks(self, "dampening", "weight_decay")
+        elif self.reset:
+            raise ValueError("reset expects the formula lecture: torch's keeps its velocity")
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError("nesterov needs a momentum above 0 and no dampening")
 
     def recipe(self, at: Axes) -> Recipe:
         if self.formula == "lecture":
-            return Module(LECTURE + "SGD", momentum=self.momentum, nesterov=self.nesterov)
+            more = self.changed("reset")
+            return Module(LECTURE + "SGD", momentum=self.momentum, nesterov=self.nesterov, **more)
         more = self.changed("momentum", "dampening", "nesterov", "weight_decay")
         return Module("torch.optim.SGD", **more, fused=True)
 
@@ -192,3 +197,75 @@ class LBFGS(Optimiser):
             history_size=self.history,
             line_search_fn=None if self.line_search == "none" else self.line_search,
         )
+
+
+BOX = "bound of each weight: a number, or a tensor of the weights' shape"
+
+
+class LBFGSB(Optimiser):
+    """L-BFGS whose weights stay between bounds: one update is a whole search by SciPy.
+
+    Byrd, Lu, Nocedal, Zhu, A Limited Memory Algorithm for Bound Constrained Optimization, SIAM
+    Journal on Scientific Computing, 1995; for the adversarial examples of Szegedy et al.,
+    Intriguing Properties of Neural Networks, ICLR 2014. It counts in 64 bits, the network in its
+    own numbers. `low` and `high` are scalars or tensors of the shape of what is moved.
+    """
+
+    aliases = ("L-BFGS-B", "box constraints", "bounds", "quasi-Newton", "квазиньютоновский")
+    closure = True
+    low = Input("...", default=0.0, doc=BOX)
+    high = Input("...", default=1.0, doc=BOX)
+    max_iter: int = Param(50, min=1, max=100_000, doc="iterations in one update")
+    history: int = Param(10, min=1, max=10_000, doc="how many past gradients are kept")
+    restart: bool = Param(False, doc="each update begins at 0, not where the last one ended")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        return bounded(self, inputs)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("max_iter", "history", "restart")
+        return Module(".ops.bounded_optimisers.LBFGSB", **more)
+
+
+class ProjectedSign(Optimiser):
+    """A step of equal length for every weight, then back between bounds: w ← [w − lr · sign g].
+
+    One step from the image is the fast gradient sign method: Goodfellow, Shlens, Szegedy,
+    Explaining and Harnessing Adversarial Examples, ICLR 2015. Many are projected gradient descent:
+    Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018.
+    `low` and `high` are scalars or tensors of the shape of what is moved.
+    """
+
+    aliases = ("FGSM", "PGD", "sign gradient", "signSGD", "projected gradient", "знак градиента")
+    lr = Input("", default=0.1, kind="scalar", min=0.0, doc=LR)
+    low = Input("...", default=0.0, doc=BOX)
+    high = Input("...", default=1.0, doc=BOX)
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        return bounded(self, inputs)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.bounded_optimisers.ProjectedSign")
+
+
+class Bisection(Optimiser):
+    """Finds where a gradient changes its sign, for each weight by itself: w ← w − s · sign g.
+
+    The steps s are lr long until the sign changes for the first time; from then on each is half of
+    the one before, which is the bisection of an interval. Of the gradient only the sign counts, so
+    a loss may be w times −1 or +1: go on, or go back. With w the logarithm of a factor, lr = log 4
+    multiplies it by 4 while that succeeds.
+    """
+
+    aliases = ("line search", "root", "binary search", "interval halving", "деление пополам")
+    lr = Input("", default=1.0, kind="scalar", min=0.0, doc="the first steps")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.bounded_optimisers.Bisection")
+
+
+def bounded(node: Optimiser, inputs: Mapping[str, Any]) -> Axes:
+    """The axes of an optimiser's inputs; its two bounds may differ in shape, as they are spread."""
+    for name, shape in inputs.items():
+        bind({name: node.inputs[name]}, {name: shape})
+    return Axes()

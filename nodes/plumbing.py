@@ -141,6 +141,44 @@ class OneHot(Node):
         return Function(".ops.shape.one_hot", self.classes)
 
 
+class OtherLabels(Node):
+    """For each label another one, drawn once and for all: what an attack wants to be read.
+
+    Szegedy et al., Intriguing Properties of Neural Networks, ICLR 2014. N labels in
+    0 … classes − 1 → as many, none of them the same.
+    """
+
+    category = PLUMBING
+    stops_gradient = True
+    classes_from = "classes"
+    aliases = ("target class", "wrong label", "targeted attack", "чужая метка")
+    labels = Input("N", kind="labels")
+    other = Output("N", kind="labels", classes="classes")
+    classes: int = Param(10, min=2, max=1_000_000)
+    seed: int = Param(0, min=0, max=1_000_000, doc="of the choice, apart from that of the run")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.shape.other_labels", self.classes, self.seed)
+
+
+class Hits(Node):
+    """1 for each example whose highest score is at the label, and 0 for the others.
+
+    Logits (or probabilities) N K, labels N → N. Its mean is the accuracy.
+    """
+
+    category = PLUMBING
+    stops_gradient = True
+    classes_from = "K"
+    aliases = ("correct", "success", "argmax", "per-example accuracy", "попадания")
+    logits = Input("N K")
+    labels = Input("N", kind="labels")
+    y = Output("N")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.metrics.hits")
+
+
 class _Made(Node):
     """A tensor without inputs."""
 

@@ -36,6 +36,27 @@ class StepDecay(Schedule):
         return Function(".ops.schedules.step_decay", self.start, self.factor, self.every)
 
 
+class Piecewise(Schedule):
+    """A number for each part of training: valuesₖ until step untilₖ, then the next, the last stays.
+
+    As published schedules are written: 0.004 for 100 steps, 0.0004 for 200, 0.00004.
+    """
+
+    aliases = ("MultiStepLR", "piecewise constant", "list of rates", "кусочный")
+    values: tuple[float, ...] = Param((0.01, 0.001), doc="one more than there are steps in until")
+    until: tuple[int, ...] = Param((1000,), min=1, max=STEPS, unit="steps", doc="rising")
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.until) + 1:
+            counts = f"{len(self.until) + 1}, one more than until has, not {len(self.values)}"
+            raise ValueError(f"values expects {counts}")
+        if any(a >= b for a, b in zip(self.until, self.until[1:])):
+            raise ValueError("until expects rising steps")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.schedules.piecewise", self.values, self.until)
+
+
 class Harmonic(Schedule):
     """A slow decay: α[t] = a / (⌊t / every⌋ + b).
 

@@ -248,9 +248,9 @@ def test_an_optimiser_minimises(name: str) -> None:
     node = made(name, {})
     recipe = node.recipe(node.bind({}))
     weight = nn.Parameter(torch.tensor([1.0, -2.0]))
-    lr = type(node).inputs["lr"].default
-    optimiser = callable_of(recipe.target)([weight], lr=lr, **recipe.kwargs)
-    assert set(optimiser.param_groups[0]) >= {"lr"}
+    options = {k: p.default for k, p in type(node).inputs.items() if p.default is not None}
+    optimiser = callable_of(recipe.target)([weight], **options, **recipe.kwargs)
+    assert set(optimiser.param_groups[0]) >= set(options)  # where a linked one is set
 
     def closure() -> Tensor:
         optimiser.zero_grad()

@@ -59,6 +59,23 @@ class ImageFile(FixedImage):
         self.image = as_range(image[None].contiguous(), self.range).to(self.device)
 
 
+class Photo(ImageFile):
+    """A photograph of scikit-learn or matplotlib, 1 3 size size."""
+
+    def load(self) -> None:
+        """Find it in its package, and read it."""
+        if self.path == "hopper":
+            import matplotlib
+
+            self.path = os.path.join(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
+        elif not os.path.isabs(self.path):
+            import sklearn.datasets
+
+            home = os.path.dirname(sklearn.datasets.__file__)
+            self.path = os.path.join(home, "images", f"{self.path}.jpg")
+        super().load()
+
+
 class ImageFiles(torch.utils.data.Dataset[Any]):
     """Files with their classes; an index is (file, seed of its augmentation)."""
 

@@ -12,7 +12,7 @@ State = dict[str, Any]
 class LectureOptimiser(torch.optim.Optimizer):
     """Moves each weight by `change`, which has a state for each."""
 
-    def __init__(self, params: Any, lr: float, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float = 0.01, **options: Any) -> None:
         super().__init__(params, {"lr": lr, **options})
 
     @torch.no_grad()
@@ -34,12 +34,15 @@ class LectureOptimiser(torch.optim.Optimizer):
 class LectureSGD(LectureOptimiser):
     """v ← μ v − α g; w ← w + v. With a look ahead, g is that at w + μ v, and that is what is held.
 
-    When α changes, v keeps the steps that were made with the old one.
+    When α changes, v keeps the steps that were made with the old one, or begins at 0 (`reset`).
     """
 
     def change(self, g: Tensor, state: State, option: Mapping[str, Any]) -> Tensor:
         """v, and with a look ahead the way from the old one to the new one."""
-        old = state.get("v", torch.zeros_like(g))
+        forgets = option.get("reset") and state.get("lr") != option["lr"]
+        old = torch.zeros_like(g) if forgets else state.get("v", torch.zeros_like(g))
+        if option.get("reset"):
+            state["lr"] = option["lr"]
         momentum: float = option["momentum"]
         state["v"] = v = momentum * old - option["lr"] * g
         return v + momentum * (v - old) if option["nesterov"] else v

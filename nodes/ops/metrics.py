@@ -4,9 +4,14 @@ import torch
 from torch import Tensor
 
 
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 for each row whose maximum is at the label, 0 for the others."""
+    return (logits.argmax(1) == labels).float()  # N
+
+
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """The share of rows whose maximum is at the label."""
-    return (logits.argmax(1) == labels).float().mean()
+    return hits(logits, labels).mean()
 
 
 def binary_accuracy(logits: Tensor, target: float | Tensor) -> Tensor:

@@ -18,6 +18,11 @@ def step_decay(step: int, steps: int, start: float, factor: float, every: int) -
     return start * bounded_power(factor, step // every)
 
 
+def piecewise(step: int, steps: int, values: tuple[float, ...], until: tuple[int, ...]) -> float:
+    """The value of the part of training that the step is in."""
+    return values[sum(step >= end for end in until)]
+
+
 def harmonic(step: int, steps: int, a: float, b: float, every: int) -> float:
     """a / (⌊step / every⌋ + b)."""
     return a / (step // every + b)

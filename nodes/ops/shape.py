@@ -1,5 +1,6 @@
 """Other shapes of the same numbers."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,6 +18,13 @@ def crop(x: Tensor, top: int, left: int, size: int) -> Tensor:
 def cut(x: Tensor, axis: int, start: int, stop: int, step: int) -> Tensor:
     """x[start:stop:step] along `axis`; stop 0 is the end."""
     return x[(slice(None),) * axis + (slice(start, stop or None, step),)]
+
+
+def other_labels(labels: Tensor, classes: int, seed: int) -> Tensor:
+    """Labels moved on by 1 … classes − 1, the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    ahead = torch.randint(1, classes, labels.shape, generator=generator)
+    return (labels + ahead.to(labels.device)) % classes
 
 
 def one_hot(labels: Tensor, classes: int) -> Tensor:

@@ -61,6 +61,32 @@ class Source:
         return batch.tensor_split(self.world)[self.rank] if self.world > 1 else batch
 
 
+class FixedBatch(Source):
+    """The first held-out examples of another source, at every draw and for every process."""
+
+    def __init__(self, of: Source) -> None:
+        self.of, self.batch = of, of.batch
+
+    def start(
+        self, name: str, seed: int, device: Any = "cpu", rank: int = 0, world: int = 1
+    ) -> None:
+        """Start the other source, and take them. Raises ValueError when there are too few."""
+        super().start(name, seed, device, rank, world)
+        self.of.start(name, seed, device)
+        size = self.of.held_out_size()
+        if size is not None and size < self.batch:
+            raise ValueError(f"holds {size} examples out, and batch is {self.batch}; lower it")
+        self.examples = self.of.held_out(0, self.batch)
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """The examples."""
+        return self.examples
+
+    def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
+        """The examples, whichever are asked for."""
+        return self.examples
+
+
 class Dataset(Source):
     """Tensors on the device, batched by index: every example once per epoch, in random order.
 
