@@ -35,7 +35,7 @@ class Update:
     call: Call
     over: tuple[str, ...]
     losses: list[tuple[Ref, Evaluation]]
-    options: dict[str, Evaluation]  # inputs of the optimiser that are linked, like lr
+    options: dict[str, tuple[Ref, Evaluation]]  # inputs of the optimiser that are linked, like lr
     before: list[Evaluation]
     inside: list[Evaluation]
 
@@ -121,7 +121,7 @@ class _Planner:
         for evaluation in reads.values():
             _mark(evaluation, index)
         options = {
-            port: reads[source.node]
+            port: (source, reads[source.node])
             for port, source in call.inputs.items()
             if port != "loss" and isinstance(source, Ref)
         }
@@ -131,6 +131,12 @@ class _Planner:
         if call.node.closure:
             inside = [e for e in fresh if e.moved_by & frozenset(over)]
             fresh = [e for e in fresh if e not in inside]
+            for port, (source, evaluation) in options.items():
+                if evaluation in inside:
+                    raise GraphError(
+                        f"{call.name}: {port} comes from {source.node}, which {call.name} moves while "
+                        f"it reads {port}; compute it outside of {source.node}"
+                    )
         for owner in over:
             self.weight_version[owner] += 1
         return Update(call, over, [(r, reads[r.node]) for r in refs], options, fresh, inside)

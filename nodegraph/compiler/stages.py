@@ -137,7 +137,7 @@ class _StageWriter:
         for statement in statements:
             statement.gradient = True  # all of `prepare` runs without
         read = {id(r) for e in planned.evaluations() for r in e.reads.values()}
-        read |= {id(e) for u in planned.updates for _, e in u.losses}
+        read |= {id(e) for u in planned.updates for _, e in (*u.losses, *u.options.values())}
         keep = {key: name for key, name in variables.items() if key[0] in read}
         self.program.write(lines, statements, keep=keep.values())
         for key, name in keep.items():
@@ -180,7 +180,7 @@ class _StageWriter:
     def results(self, update: Update, variables: Variables) -> set[str]:
         """The variables that an update itself reads: losses, and options like a learning rate."""
         losses = {self.output(e, variables, r.port) for r, e in update.losses}
-        return losses | {self.output(e, variables) for e in update.options.values()}
+        return losses | {self.output(e, variables, r.port) for r, e in update.options.values()}
 
     def run(self, update: Update, inside: list[Statement], variables: Variables) -> None:
         """Gradient and step of one update."""
@@ -188,7 +188,8 @@ class _StageWriter:
         losses = [(self.output(e, variables, r.port), str(r)) for r, e in update.losses]
         total = " + ".join(variable for variable, _ in losses)
         if update.options:
-            words = (f"{k}={self.output(e, variables)}" for k, e in update.options.items())
+            options = update.options.items()
+            words = (f"{k}={self.output(e, variables, r.port)}" for k, (r, e) in options)
             lines.add(f"set_options(self.{own}, {', '.join(words)})")
         assert isinstance(update.call.node, Optimiser)
         closure = update.call.node.closure
