@@ -134,8 +134,8 @@ class _Planner:
             for port, (source, evaluation) in options.items():
                 if evaluation in inside:
                     raise GraphError(
-                        f"{call.name}: {port} comes from {source.node}, which {call.name} moves while "
-                        f"it reads {port}; compute it outside of {source.node}"
+                        f"{call.name}: {port} comes from {source.node}, which {call.name} moves "
+                        f"while it reads it; compute it elsewhere"
                     )
         for owner in over:
             self.weight_version[owner] += 1
