@@ -180,6 +180,8 @@ def check(options: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             wrong = True
             continue
+        if options.preset:  # the others are not tried on top of it
+            graph = graph.with_(presets={})
         problems = [*document.problems, *all_problems(graph)]
         for line in report(document, problems):
             print(line, file=sys.stderr)

@@ -232,6 +232,36 @@ class Log(Node):
         return Function(".ops.arithmetic.logarithm", self.eps)
 
 
+class Sin(Node):
+    """The sine of x, element by element.
+
+    Any shape, in radians: a turn in degrees goes through Scale by π/180 = 0.0174532925.
+    """
+
+    category = ARITHMETIC
+    aliases = ("sine", "angle", "azimuth", "синус", "угол")
+    x = Input("...")
+    y = Output("...")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.sin")
+
+
+class Cos(Node):
+    """The cosine of x, element by element.
+
+    Any shape, in radians: a turn in degrees goes through Scale by π/180 = 0.0174532925.
+    """
+
+    category = ARITHMETIC
+    aliases = ("cosine", "angle", "azimuth", "косинус", "угол")
+    x = Input("...")
+    y = Output("...")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.cos")
+
+
 class Clamp(Node):
     """x cut off below `low` and above `high`.
 

@@ -95,6 +95,22 @@ class MeanAbsoluteError(Metric):
         return Function("torch.nn.functional.l1_loss", reduction="mean")
 
 
+class IoU(Metric):
+    """How well two masks cover each other: |A ∩ B| / |A ∪ B|, the mean over examples.
+
+    Jaccard, 1901. Two tensors N …, a pixel belongs to a mask where it is above `threshold`.
+    """
+
+    aliases = ("intersection over union", "Jaccard", "segmentation", "маска", "мера Жаккара")
+    mask = Input("N ...")
+    target = Input("N ...")
+    value = Output("", kind="scalar")
+    threshold: float = Param(0.5)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.metrics.iou", self.threshold)
+
+
 class Value(Metric):
     """The mean of a tensor: a loss on held-out data, or any number of a graph.
 

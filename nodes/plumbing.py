@@ -212,6 +212,49 @@ class Constant(_Made):
         return Module(".ops.parameter.Constant", self.number, self.shape)
 
 
+class Linspace(_Made):
+    """Numbers at equal distances from start to stop, one for each example.
+
+    All angles of a turn, a slide from one code to another. N 1, with N = steps.
+    """
+
+    aliases = ("arange", "range", "sweep", "interpolation", "ряд", "интерполяция")
+    value = Output("...")
+    start: float = Param(0.0)
+    stop: float = Param(1.0)
+    steps: int = Param(8, min=1, max=LONGEST)
+
+    @property
+    def numbers(self) -> Shape:
+        return (self.steps, 1)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.Linspace", self.start, self.stop, self.steps)
+
+
+class UnitVector(Node):
+    """A row with a number at one place and 0 elsewhere.
+
+    The code of one class; or, added to a layer, what changes one of its neurons. batch size: the
+    same row for each example; one row broadcasts.
+    """
+
+    category = PLUMBING
+    aliases = ("one-hot", "basis vector", "one neuron", "class code", "единичный вектор", "нейрон")
+    number = Input("", default=1.0, kind="scalar")
+    y = Output("batch size")
+    size: int = Param(min=1, max=LONGEST)
+    index: int = Param(0, min=0, max=LONGEST)
+    batch: int = Param(1, min=1, max=LONGEST)
+
+    def __post_init__(self) -> None:
+        if self.index >= self.size:
+            raise ValueError(f"index expects less than the size {self.size}, not {self.index}")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.UnitVector", self.size, self.index, self.batch)
+
+
 class Parameter(_Made):
     """A tensor that learns: an image that is optimised, a scale, the point of a race.
 

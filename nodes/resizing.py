@@ -122,6 +122,27 @@ class Upsample(Node):
         return Function(name, scale_factor=self.factor, mode=self.mode, **more)
 
 
+class Unpool2d(Node):
+    """Puts each pixel at the top left of a factor × factor cell; the others are 0.
+
+    With a convolution after it, an up-convolution: Dosovitskiy, Springenberg, Brox, Learning to
+    Generate Chairs with Convolutional Neural Networks, CVPR 2015. A kernel smaller than 2·factor − 1
+    leaves a checkerboard. N C H W → N C H·factor W·factor.
+    """
+
+    category = LAYER
+    aliases = ("unpooling", "up-convolution", "uconv", "zero insertion", "распулинг", "увеличение")
+    x = Input("N C H W")
+    y = Output("N C H' W'")
+    factor: int = Param(2, min=1, max=256)
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        return {"H'": at.H * self.factor, "W'": at.W * self.factor}
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.shape.unpool", self.factor)
+
+
 class PixelShuffle(Node):
     """Turns groups of factor² maps into factor × factor pixels each.
 

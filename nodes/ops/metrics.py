@@ -33,3 +33,11 @@ def confusion(logits: Tensor, labels: Tensor) -> Tensor:
 def spread(x: Tensor) -> Tensor:
     """The standard deviation over the batch, averaged over positions."""
     return x.std(0, correction=0).mean()
+
+
+def iou(mask: Tensor, target: Tensor, threshold: float) -> Tensor:
+    """The mean over examples of what both masks cover, over what either does; 1 where none does."""
+    one, other = ((m > threshold).flatten(1) for m in (mask, target))
+    either = (one | other).sum(1)
+    both = (one & other).sum(1)
+    return torch.where(either > 0, both / either.clamp_min(1), 1.0).mean()

@@ -32,3 +32,27 @@ class Constant(nn.Module):
     def forward(self) -> Tensor:
         """The tensor."""
         return self.value
+
+
+class Linspace(Constant):
+    """Numbers from start to stop, steps 1."""
+
+    def __init__(self, start: float, stop: float, steps: int) -> None:
+        super().__init__(0.0, (steps, 1))
+        self.value += torch.linspace(start, stop, steps)[:, None]
+
+
+class UnitVector(nn.Module):
+    """Rows with a number at `index`, batch size."""
+
+    row: Tensor
+
+    def __init__(self, size: int, index: int, batch: int) -> None:
+        super().__init__()
+        row = torch.zeros(batch, size)
+        row[:, index] = 1
+        self.register_buffer("row", row, persistent=False)
+
+    def forward(self, number: float | Tensor) -> Tensor:
+        """The rows."""
+        return self.row * number

@@ -27,6 +27,13 @@ def other_labels(labels: Tensor, classes: int, seed: int) -> Tensor:
     return (labels + ahead.to(labels.device)) % classes
 
 
+def unpool(x: Tensor, factor: int) -> Tensor:
+    """Each pixel at the top left of a cell of factor × factor, zeros elsewhere."""
+    y = x.new_zeros(*x.shape[:2], x.shape[2] * factor, x.shape[3] * factor)
+    y[..., ::factor, ::factor] = x
+    return y
+
+
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """Rows with 1 at the label and 0 elsewhere."""
     return functional.one_hot(labels, classes).float()  # N K
