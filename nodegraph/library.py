@@ -78,9 +78,32 @@ def declared(module: ModuleType) -> dict[str, type[Node]]:
     }  # fmt: skip
 
 
+_added: dict[str, Mapping[str, type[Node]]] = {}  # by folder; like sys.modules, of the process
+
+
+def extend(folder: str, types: Mapping[str, type[Node]]) -> None:
+    """Have the types of a folder in `standard`, in place of those that it had before."""
+    _added[folder] = types
+    standard.cache_clear()
+
+
+def folders() -> list[str]:
+    """The folders whose types are in `standard`."""
+    return [*_added]
+
+
 @cache
 def standard() -> Library:
-    """The library that comes with nodegraph."""
+    """The library of this process: what comes with nodegraph, and what `extend` has added."""
+    types = dict(shipped())
+    for found in _added.values():
+        types |= found
+    return Library(types, {old: name for name, c in types.items() for old in c.was})
+
+
+@cache
+def shipped() -> Mapping[str, type[Node]]:
+    """The types that come with nodegraph."""
     package = importlib.import_module("nodegraph.nodes")
     types: dict[str, type[Node]] = {}
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda i: i.name):
@@ -88,4 +111,4 @@ def standard() -> Library:
             found = declared(importlib.import_module(f"{package.__name__}.{info.name}"))
             assert not types.keys() & found.keys(), f"declared twice: {types.keys() & found.keys()}"
             types |= found
-    return Library(types, {old: name for name, c in types.items() for old in c.was})
+    return types

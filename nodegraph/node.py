@@ -222,6 +222,7 @@ class Node:
     stops_gradient: ClassVar[bool] = False  # nothing flows back through it
     reverses_gradient: ClassVar[bool] = False  # what flows back through its first input is negated
     classes_from: ClassVar[str] = ""  # the axis or parameter that has room for each class
+    gradient_times: ClassVar[str] = ""  # "-strength": its gradient is not of its value, but that
     stateful: ClassVar[bool] = False  # draws random numbers or moves buffers when it is called
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -446,3 +447,47 @@ class Optimiser(Node):
     closure: ClassVar[bool] = False
     loss = Input("", kind="loss", many=True)
     over: Nodes = Param(doc="the nodes whose weights it moves")
+
+
+class Layer(Node):
+    """A node written out, as the lecture's `Layer`: its own forward and its own backward.
+
+        class Linear(Layer):
+            \"\"\"y = x Wᵀ.\"\"\"
+            x = Input("N D")
+            y = Output("N features")
+            features: int = Param(8, min=1, max=4096)
+
+            def weights(self, at):
+                return {"w": (self.features, at.D)}
+
+            def forward(self, x, w):
+                return x @ w.T
+
+            def backward(self, dy, x, w, y):
+                return dy @ w, dy.T @ x  # dx, dw
+
+    `forward` gets the inputs in the order of the ports, then the weights, and returns the output.
+    `backward` gets the gradient of the output, all that forward had, and the output; it returns
+    dzdx for each input and dzdw for each weight, in their order, None for what has no gradient.
+    What needs torch imports it inside of the methods. Weights are drawn as those of torch's layers,
+    uniformly within 1/√(inputs of one output of the first).
+    """
+
+    category = "own layers"
+
+    def forward(self, *values: Any) -> Any:
+        """The output."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, dy: Any, *values: Any) -> Any:
+        """The gradients of the inputs and weights; the last of `values` is the output."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def recipe(self, at: Axes) -> Recipe:
+        """The layer in a torch module, which holds its weights."""
+        declared = type(self)
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(declared)}  # type: ignore[arg-type]
+        layer = Module(f"{declared.__module__}.{declared.__name__}", **given)
+        weights = tuple(self.weights(at).items())
+        return Module("nodegraph.nodes.ops.layer.Written", layer, weights)

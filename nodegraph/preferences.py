@@ -27,6 +27,15 @@ def state_folder() -> Path:
     return Path(platformdirs.user_state_dir("nodegraph", appauthor=False))
 
 
+def config_folder() -> Path:
+    """The folder of what the user has agreed to; `NODEGRAPH_CONFIG` names another."""
+    if told := os.environ.get("NODEGRAPH_CONFIG"):
+        return Path(told)
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("nodegraph", appauthor=False))
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all, as seen by whoever reads it after a crash of this process.
 
@@ -52,6 +61,7 @@ class Preferences:
     window: Mapping[str, int] = field(default_factory=dict)  # x y width height
     panels: Mapping[str, Any] = field(default_factory=dict)  # what is shown at the sides
     remote: str = ""  # user@host that trains; "": this machine
+    nodes: tuple[str, ...] = ()  # folders of the user's own node types
 
     def recent_files(self) -> list[Path]:
         """The recent files that are there, newest first."""
@@ -74,9 +84,10 @@ def _sensible(data: Mapping[str, Any]) -> dict[str, Any]:
         found["theme"] = data["theme"]
     if _is_number(data.get("text_size")):
         found["text_size"] = round(min(max(data["text_size"], SMALLEST), LARGEST))
-    if isinstance(recent := data.get("recent"), list):
-        texts = [r for r in recent if isinstance(r, str) and r and "\0" not in r]
-        found["recent"] = tuple(dict.fromkeys(texts))[:RECENT]
+    for name in ("recent", "nodes"):
+        if isinstance(paths := data.get(name), list):
+            texts = [p for p in paths if isinstance(p, str) and p and "\0" not in p]
+            found[name] = tuple(dict.fromkeys(texts))[:RECENT]
     if isinstance(window := data.get("window"), dict):
         found["window"] = {k: round(v) for k, v in window.items() if _is_number(v)}
     if isinstance(panels := data.get("panels"), dict):

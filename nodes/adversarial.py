@@ -15,6 +15,7 @@ class GradientReversal(Node):
 
     category = "adversarial"
     reverses_gradient = True
+    gradient_times = "-strength"
     aliases = ("GRL", "gradient reversal layer", "reverse", "DANN", "разворот градиента")
     x = Input("...")
     strength = Input("", default=1.0, kind="scalar", min=0.0)
@@ -34,6 +35,7 @@ class GradientScale(Node):
     """
 
     category = "adversarial"
+    gradient_times = "factor"
     aliases = ("gradient multiplier", "slow down", "масштаб градиента")
     x = Input("...")
     factor = Input("", default=1.0, kind="scalar")

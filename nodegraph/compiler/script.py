@@ -9,10 +9,10 @@ import ast
 import importlib.util
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.abc import InspectLoader
 
 from ..body import Body
-from ..graph import Graph, Ref
+from ..graph import Graph, GraphError, Ref
 from .source import Program
 from .stages import stage_class
 from .text import Where, attribute, docstring, nowhere, quoted
@@ -104,9 +104,12 @@ def _inlined(imports: Mapping[str, set[str]], title: str) -> str:
         if module in parts:
             return
         spec = importlib.util.find_spec(module)  # reads the file without running it
-        assert spec is not None and spec.origin is not None
-        text = Path(spec.origin).read_text(encoding="utf-8")
+        assert spec is not None and isinstance(spec.loader, InspectLoader)
+        text = spec.loader.get_source(module) or ""
         tree = ast.parse(text)
+        if declaring := _declaring(tree):
+            visit(LAYERS)
+            tree = ast.parse(text := _undeclared(tree, declaring, module))
         rows = text.splitlines()
         drop: set[int] = set()
         for statement in tree.body:
@@ -122,5 +125,50 @@ def _inlined(imports: Mapping[str, set[str]], title: str) -> str:
 
     for module in sorted(imports):
         visit(module)
-    lines = [docstring(title), "", *heads, ""]
+    first = sorted(heads, key=lambda head: not head.startswith("from __future__"))
+    lines = [docstring(title), "", *first, ""]
     return "\n".join(lines) + "\n\n" + "\n\n".join(parts.values())
+
+
+LAYERS = "nodegraph.nodes.ops.layer"
+
+
+def _declaring(tree: ast.Module) -> set[str]:
+    """The names that a module takes from nodegraph, to declare nodes."""
+    found: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom) and not statement.level:
+            if str(statement.module).partition(".")[0] == "nodegraph":
+                found |= {alias.asname or alias.name for alias in statement.names}
+        elif isinstance(statement, ast.Import):
+            names = ((a, a.name.partition(".")[0]) for a in statement.names)
+            found |= {a.asname or first for a, first in names if first == "nodegraph"}
+    return found
+
+
+def _undeclared(tree: ast.Module, declaring: set[str], module: str) -> str:
+    """The text of a module without what declares nodes: a layer's forward and backward are left,
+    and its parameters are attributes."""
+
+    def declares(node: ast.AST) -> bool:
+        return any(isinstance(n, ast.Name) and n.id in declaring for n in ast.walk(node))
+
+    body: list[ast.stmt] = []
+    for statement in tree.body:
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            if _declaring(ast.Module([statement], [])):
+                continue
+        elif isinstance(statement, ast.ClassDef):
+            for method in statement.body:
+                if getattr(method, "name", "") in ("forward", "backward") and declares(method):
+                    where = f"{module.rpartition('.')[2]}.py:{method.lineno}"
+                    text = f"{where}: {statement.name}.{method.name} uses what nodegraph declares"  # type: ignore[attr-defined]
+                    raise GraphError(f"{text}, which a script by itself has not; leave it out")
+            bases = [ast.Name("Given") if declares(b) else b for b in statement.bases]
+            kept = [s for s in statement.body if not declares(s)] or [ast.Pass()]
+            statement.bases, statement.body = list(dict.fromkeys(bases)), kept
+        elif declares(statement):
+            continue
+        body.append(statement)
+    tree.body = body
+    return ast.unparse(ast.fix_missing_locations(tree))

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from .source import Dataset
 
-CHAIR_EXTENT = 1.25  # half the width of an image, in the units of a chair
 CHAIR_LIGHT = (-0.45, 0.6, 0.66)  # to the right, up, towards the eye
 CHAIR_VERSION = 1  # of the pictures: another number, another file in the cache
 
@@ -18,7 +17,8 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float], float]
 def chair_boxes(style: int, seed: int) -> list[Box]:
     """The boxes of one chair: middles, half sizes, and how far each leans back, in radians.
 
-    x is to the right of who sits in it, y to the front, z up; the floor is z = 0.
+    x is to the right of who sits in it, y to the front, z up. It is as large as fits into −1..1,
+    seen from 20° above.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + style)
 
@@ -29,7 +29,7 @@ def chair_boxes(style: int, seed: int) -> list[Box]:
         return int(torch.randint(count, (), generator=generator))
 
     wide, deep = pick(0.36, 0.56), pick(0.34, 0.52)  # half the seat
-    high, thick, leg = pick(0.7, 0.95), pick(0.04, 0.1), pick(0.03, 0.07)
+    high, thick, leg = pick(0.7, 0.95), pick(0.06, 0.12), pick(0.06, 0.11)
     boxes: list[Box] = [((0, 0, high), (wide, deep, thick), 0)]
     if one_of(3):  # four legs, else a pedestal
         x, y = wide - leg, deep - leg
@@ -39,7 +39,7 @@ def chair_boxes(style: int, seed: int) -> list[Box]:
         boxes.append(((0, 0, high / 2), (1.5 * leg, 1.5 * leg, high / 2), 0))
         foot = pick(0.3, 0.45)
         boxes += [((0, 0, 0.05), half, 0) for half in ((foot, leg, 0.05), (leg, foot, 0.05))]
-    tall, lean, board = pick(0.35, 0.6), pick(0.0, 0.25), pick(0.03, 0.06)
+    tall, lean, board = pick(0.35, 0.6), pick(0.0, 0.25), pick(0.05, 0.09)
 
     def on_back(across: float, up: float, half_wide: float, half_tall: float) -> Box:
         """A board of the back, `up` along it from the seat."""
@@ -50,21 +50,29 @@ def chair_boxes(style: int, seed: int) -> list[Box]:
     if kind == 0:
         boxes.append(on_back(0, tall, wide * pick(0.6, 1.0), tall))
     else:
-        boxes += [on_back(s * (wide - 0.05), tall, 0.05, tall) for s in (-1, 1)]
-        boxes.append(on_back(0, 2 * tall - 0.08, wide, 0.08))
-        count = 1 + one_of(3)
+        boxes += [on_back(s * (wide - 0.08), tall, 0.08, tall) for s in (-1, 1)]
+        boxes.append(on_back(0, 2 * tall - 0.1, wide, 0.1))
+        count = 1 + one_of(2)
         for place in ((i + 1) / (count + 1) for i in range(count)):
             if kind == 1:  # slats that stand
-                boxes.append(on_back((2 * place - 1) * wide, tall, 0.05, tall))
+                boxes.append(on_back((2 * place - 1) * wide, tall, 0.07, tall))
             else:  # rails that lie
-                boxes.append(on_back(0, 2 * tall * place, wide, 0.06))
+                boxes.append(on_back(0, 2 * tall * place, wide, 0.08))
     if one_of(2):  # arms
         up = pick(0.3, 0.45)
         for side in (-wide, wide):
-            boxes.append(((side, 0, high + up), (0.05, deep, 0.04), 0))
-            boxes.append(((side, deep - 0.06, high + up / 2), (0.04, 0.04, up / 2), 0))
-    middle = (high + 2 * tall * math.cos(lean)) / 2
-    return [((x, y, z - middle), half, tilt) for (x, y, z), half, tilt in boxes]
+            boxes.append(((side, 0, high + up), (0.08, deep, 0.06), 0))
+            boxes.append(((side, deep - 0.06, high + up / 2), (0.07, 0.07, up / 2), 0))
+    top = high + 2 * tall * math.cos(lean)
+    around = math.hypot(wide, deep) + tall * math.sin(lean)
+    level, lift = cos_sin(math.radians(20))
+    size = 0.95 / max(around, top / 2 * level + around * lift)
+
+    def placed(box: Box) -> Box:
+        (x, y, z), (a, b, c), tilt = box
+        return (x * size, y * size, (z - top / 2) * size), (a * size, b * size, c * size), tilt
+
+    return [placed(box) for box in boxes]
 
 
 def render_boxes(boxes: list[Box], azimuth: float, elevation: float, size: int) -> Tensor:
@@ -78,7 +86,7 @@ def render_boxes(boxes: list[Box], azimuth: float, elevation: float, size: int) 
     out = torch.tensor([sin * level, cos * level, lift])  # to the eye
     up = torch.tensor([-sin * lift, -cos * lift, level])
     side = 2 * size
-    steps = ((torch.arange(side) + 0.5) / side * 2 - 1) * CHAIR_EXTENT
+    steps = (torch.arange(side) + 0.5) / side * 2 - 1
     start = (
         steps[None, :, None] * right - steps[:, None, None] * up + 9 * out  # side side 3
     ).reshape(-1, 3)
@@ -118,7 +126,6 @@ def chair_pictures(
     A file there that is damaged, or can't be written, costs time only.
     """
     import hashlib
-    import pickle
 
     import numpy
     import pooch
@@ -132,7 +139,7 @@ def chair_pictures(
         kept = numpy.load(path, allow_pickle=False)
         if kept.shape == shape and kept.dtype == numpy.uint8:
             return torch.from_numpy(kept)
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError):
+    except (OSError, ValueError, EOFError):
         pass
     found = torch.empty(shape, dtype=torch.uint8)
     for style in range(classes):
