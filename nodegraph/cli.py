@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parser().parse_args(arguments)
     try:
+        if options.command is not edit:
+            own_nodes(options)
         return options.command(options)
     except GraphError as error:
         print(error, file=sys.stderr)
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         description="Wire neural networks as a graph of nodes, train them, watch what happens.",
     )
     top.add_argument("--version", action="version", version=f"nodegraph {__version__}")
-    top.set_defaults(command=edit, files=[], remote=None)
+    top.set_defaults(command=edit, files=[], remote=None, nodes_from=[], trust=False)
     commands = top.add_subparsers(metavar="COMMAND")
 
     sub = commands.add_parser("edit", help="open the editor (also without a command)")
@@ -104,8 +106,29 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=nodes)
     sub.add_argument("words", nargs="*", help="a type's name, or words to search for")
 
+    sub.add_argument(
+        "--template", metavar="NAME", help="print a node file of one's own, with the type NAME"
+    )
+
+    sub = commands.add_parser(
+        "gradcheck", help="compare the backward of nodes with finite differences"
+    )
+    sub.set_defaults(command=gradcheck)
+    sub.add_argument(
+        "what", metavar="TYPE|FILE[:NODE]", help="like Conv2d, or net.yaml:features/conv1"
+    )
+    _chosen(sub)
+
     sub = commands.add_parser("worker", help="answer the editor's messages on standard input")
     sub.set_defaults(command=worker)
+    for sub in commands.choices.values():
+        sub.add_argument(
+            "--nodes", dest="nodes_from", action="append", default=[], type=Path, metavar="DIR",
+            help="a folder of your own node files; its code is run once you have agreed to it",
+        )  # fmt: skip
+        sub.add_argument(
+            "--trust", action="store_true", help="agree to what is in those folders now"
+        )
     return top
 
 
@@ -144,6 +167,43 @@ def settings(words: list[str]) -> dict[str, Any]:
     return found
 
 
+def own_nodes(options: argparse.Namespace) -> None:
+    """Load the user's own folders, of `--nodes` and of the settings, where they are agreed to.
+
+    Raises GraphError for one of `--nodes` that is not.
+    """
+    from . import own, preferences
+    from .graph import GraphError
+
+    named = [path.expanduser().absolute() for path in options.nodes_from]
+    kept = [p for p in map(Path, preferences.load().nodes) if p not in named]
+    talks = options.command is not worker  # whose standard input is a channel
+
+    def agree(folder: own.Folder) -> bool:
+        if folder.path in named and options.trust:
+            return True
+        if not (talks and sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        print(own.question(folder), file=sys.stderr)
+        return input("Run this code? [y/N] ").strip().casefold() in ("y", "yes")
+
+    for path in (*named, *kept):
+        try:
+            wrong, refused = own.use([path], agree)
+        except GraphError as error:  # gone
+            if path in named and talks:
+                raise
+            wrong, refused = [str(error)], []
+        for text in wrong:
+            print(text, file=sys.stderr)
+        for folder in refused:
+            text = f"{folder.path}: what is in it now is not agreed to, so its node types are not "
+            text += "there; look into it, then add --trust"
+            if folder.path in named and talks:
+                raise GraphError(f"{own.question(folder)}\n{text}")
+            print(text, file=sys.stderr)
+
+
 # Commands ----------------------------------------------------------------------------------------
 
 
@@ -162,7 +222,7 @@ def edit(options: argparse.Namespace) -> int:
             raise
         print("the editor needs Dear PyGui: pip install 'nodegraph[gui]'", file=sys.stderr)
         return 2
-    return Window(options.files, remote=options.remote).run()
+    return Window(options.files, remote=options.remote, nodes=options.nodes_from).run()
 
 
 def check(options: argparse.Namespace) -> int:
@@ -359,8 +419,11 @@ def nodes(options: argparse.Namespace) -> int:
     """`nodegraph nodes [WORDS]`"""
     from .graph import GraphError
     from .library import first_line, near, standard
-    from .manual import page
+    from .manual import page, template
 
+    if options.template is not None:
+        sys.stdout.write(template(options.template))
+        return 0
     library = standard()
     words = " ".join(options.words)
     if words in library:
@@ -378,6 +441,30 @@ def nodes(options: argparse.Namespace) -> int:
         for name in names:
             print(f"  {name:<{width}}  {first_line(library[name])}")
     return 0
+
+
+def gradcheck(options: argparse.Namespace) -> int:
+    """`nodegraph gradcheck TYPE`, `nodegraph gradcheck FILE:NODE`"""
+    from . import files
+    from .checks import settled
+    from .compiler.gradcheck import check_graph, check_type
+    from .graph import GraphError, choose
+    from .library import near, standard
+
+    library, chosen = standard(), settings(options.set)
+    if options.what in library:
+        reports = [check_type(library, options.what, chosen)]
+    else:
+        whole = Path(options.what).exists()
+        name, _, place = (options.what, "", "") if whole else options.what.rpartition(":")
+        if not whole and not Path(name).is_file():
+            known = near(options.what, library)
+            raise GraphError(f"{options.what} is neither a node type nor FILE:NODE{known}")
+        graph = choose(files.load(Path(name)), options.preset, chosen)
+        reports = check_graph(settled(graph), library, place)
+    for report in reports:
+        print(report)
+    return int(not all(report.right for report in reports))
 
 
 def worker(options: argparse.Namespace) -> int:

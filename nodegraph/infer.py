@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import edits, groups
+from . import edits, groups, own
 from .body import FLOAT, Body, Call, Value, memory
 from .graph import Entry, Graph, GraphError, Ref, Reference, Source, is_frozen, refs, substitute
 from .library import Library, near
@@ -246,6 +246,12 @@ class _Walk:
             weights = node.weights(at)
         except Mismatch as wrong:
             self.problems.append(error(place, str(wrong), wrong.cure))
+            return None
+        except Exception as wrong:
+            if declared.__module__.startswith("nodegraph.nodes"):  # a bug of ours
+                raise
+            cure = f"mend the declaration of {declared.__name__}"
+            self.problems.append(error(place, own.fault(wrong), cure))
             return None
         for what, shape in [*shapes.items(), *weights.items()]:
             if any(n < 1 for n in shape) and what in shapes:

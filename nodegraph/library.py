@@ -87,6 +87,12 @@ def extend(folder: str, types: Mapping[str, type[Node]]) -> None:
     standard.cache_clear()
 
 
+def retract(folder: str) -> None:
+    """Take the types of a folder out of `standard`."""
+    _added.pop(folder, None)
+    standard.cache_clear()
+
+
 def folders() -> list[str]:
     """The folders whose types are in `standard`."""
     return [*_added]

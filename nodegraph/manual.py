@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Iterator
 from dataclasses import MISSING
 
+from .graph import GraphError
 from .node import Input, Node, Output, describe
 
 
@@ -47,3 +49,38 @@ def _port(port: Input | Output) -> str:
         default = ", may stay unlinked"
     doc = f"; {port.doc}" if port.doc else ""
     return f"{shape} ({port.kind}){many}{default}{doc}"
+
+
+TEMPLATE = '''"""Node types of my own. Open them with: nodegraph edit --nodes FOLDER"""
+
+from nodegraph.node import Input, Layer, Output, Param
+
+
+class NAME(Layer):
+    """A gain for each feature: y = strength · gain · x.
+
+    N D → N D. This line and what follows is its page in the manual.
+    """
+
+    x = Input("N D")  # axes have names; the same name has the same length
+    y = Output("N D")
+    strength: float = Param(1.0, doc="a number that a person sets")
+
+    def weights(self, at):
+        return {"gain": (at.D,)}  # what is trained, by its shape
+
+    def forward(self, x, gain):  # the inputs, then the weights
+        return self.strength * gain * x
+
+    def backward(self, dy, x, gain, y):  # the gradient of y, all that forward had, and y
+        dx = self.strength * gain * dy
+        dgain = (self.strength * x * dy).sum(0)
+        return dx, dgain  # for each input, then for each weight; None for what has none
+'''
+
+
+def template(name: str) -> str:
+    """A node file to begin with, that declares one type. Raises GraphError for what is no name."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        raise GraphError(f"{name!r} can't be the name of a type; write it like MyLayer")
+    return TEMPLATE.replace("NAME", name)

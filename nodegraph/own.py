@@ -106,11 +106,13 @@ def question(folder: Folder) -> str:
     """What a person is asked."""
     names = [f"  {name}  ({len(content):,} bytes)" for name, content in folder.files.items()]
     more = [f"  and {len(names) - 12} more"] if len(names) > 12 else []
-    return "\n".join([
+    lines = [
         f"{folder.path} holds node types. Using them runs this code, with all that you may do on "
         "this machine:", *names[:12], *more, f"SHA-256 {folder.sum}",
         "Run it only if you know where it comes from. You are asked again when it changes.",
-    ])  # fmt: skip
+    ]  # fmt: skip
+    # Names end in a terminal: no escape sequences, no line ends.
+    return "\n".join("".join(c if c.isprintable() else "�" for c in line) for line in lines)
 
 
 # Loading -----------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def load(folder: Folder) -> list[str]:
     package = f"nodegraph_own_{folder.sum[:16]}"
     if not any(isinstance(f, _Finder) and f.package == package for f in sys.meta_path):
         sys.meta_path.append(_Finder(package, folder))
-    library.extend(str(folder.path), {})
+    library.retract(str(folder.path))  # what it had before
     known = library.standard()
     types: dict[str, type[Node]] = {}
     wrong: list[str] = []
@@ -188,9 +190,11 @@ class Broken(ValueError):
 
 def check_declaration(module: ModuleType, name: str, declared: type[Node]) -> None:
     """Raise Broken for what would only show later."""
-    for port, about in {**declared.inputs, **declared.outputs}.items():
+    shapes = {name: port.shape for name, port in declared.inputs.items()}
+    shapes |= {name: port.shape for name, port in declared.outputs.items()}
+    for port, shape in shapes.items():
         try:
-            axis_names(about.shape)
+            axis_names(shape)
         except ValueError as wrong:
             raise Broken(module, name, f"{port}: {wrong}") from wrong
     if not declared.category:
@@ -212,7 +216,13 @@ def told(error: BaseException, file: Path, inside: Path) -> str:
     return f"{file}:{line or 1}: {kind}{' '.join(text.split())}; this file was left out"
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+def fault(error: BaseException) -> str:
+    """What went wrong in a user's declaration when it was asked: what, file and line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):  # type: ignore[misc]
     """Finds and loads the modules of one folder, from what was read of it."""
 
     def __init__(self, package: str, folder: Folder) -> None:

@@ -101,6 +101,12 @@ class Session(Editing):
         base = files.text_at(file) if file else None
         return cls(document.graph, file, base, library, saved=False)
 
+    def use(self, library: Library) -> None:
+        """Take other node types: what was unknown may be known now, and the other way round."""
+        self.library, self.scope = library, Scope(library)
+        self.revision += 1
+        self.edition += 1
+
     # What there is ------------------------------------------------------------------------------
 
     @property

@@ -126,8 +126,8 @@ class Unpool2d(Node):
     """Puts each pixel at the top left of a factor × factor cell; the others are 0.
 
     With a convolution after it, an up-convolution: Dosovitskiy, Springenberg, Brox, Learning to
-    Generate Chairs with Convolutional Neural Networks, CVPR 2015. A kernel smaller than 2·factor − 1
-    leaves a checkerboard. N C H W → N C H·factor W·factor.
+    Generate Chairs with Convolutional Neural Networks, CVPR 2015. A kernel smaller than
+    2·factor − 1 leaves a checkerboard. N C H W → N C H·factor W·factor.
     """
 
     category = LAYER

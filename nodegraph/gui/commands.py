@@ -288,6 +288,8 @@ COMMANDS: tuple[Command, ...] = (
             "selected nodes and join what they stood between.", lambda s, g: s.delete(True)),
     Command("bypass", "Bypass", ("m",), "Run the graph as if the selected nodes were not there.",
             _bypass),
+    Command("gradcheck", "Check the gradient", (), "Compare the backward of the selected node, or "
+            "of all in the selected group, with finite differences.", _asks("gradcheck")),
     Command("rename", "Rename", ("f2",), "Give the selected node another name.", _rename),
     Command("edit", "Edit or enter", ("enter",), "Edit the first field of the selected node, or "
             "enter the selected group.", _field),
@@ -372,6 +374,8 @@ COMMANDS: tuple[Command, ...] = (
             "File"),
     Command("open", "Open…", ("ctrl+o",), "Open a file.", _asks("open"), "File"),
     Command("new", "New", ("ctrl+n",), "Begin a new graph.", _asks("new"), "File"),
+    Command("own_nodes", "Own nodes…", (), "Use node types of a folder of yours; you are asked "
+            "before any of their code runs.", _asks("own_nodes"), "File"),
     Command("close", "Close", ("ctrl+w",), "Close this graph.", _asks("close"), "File"),
     Command("quit", "Quit", ("ctrl+q",), "Close the window.", _asks("quit"), "File"),
     Command("next_tab", "Next graph", ("ctrl+tab",), "Show the next open graph.",

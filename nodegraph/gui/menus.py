@@ -29,7 +29,7 @@ TINTS = {
 # The commands in the menu of a node.
 OF_NODE = (
     "rename", "duplicate", "call_again", "delete", "dissolve", "bypass", "collapse", "group",
-    "ungroup", "frame",
+    "ungroup", "frame", "gradcheck",
 )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ differs from the screen. When nothing happens it sleeps until an event.
 
 from __future__ import annotations
 
+import itertools
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from .live import Live
 from .marks import Marks
 from .menus import Menus
 from .minimap import Minimap
+from .ownnodes import OwnNodes
 from .palette import THEMES
 from .popups import Popups
 from .probing import Probed, here, notes_on, probes_on
@@ -48,6 +50,7 @@ LEFT, MENU, TABS, STATUS = 190, 24, 36, 28
 MARGIN = 12  # pixels beside what stands in a panel
 FRAME = 1 / 60
 GRIP = 4  # pixels on either side of a line that is dragged
+GRADCHECK = "gradcheck"  # the key of that question to the worker
 IDLE = 0.25  # seconds that the window may sleep when nothing moves
 
 
@@ -63,15 +66,17 @@ class Window:
     """The editor. `run` opens it and returns when it is closed."""
 
     def __init__(
-        self, paths: list[Path], size: tuple[int, int] | None = None, remote: str | None = None
-    ) -> None:
-        self.paths, self.size, self.remote = paths, size, remote
+        self, paths: list[Path], size: tuple[int, int] | None = None, remote: str | None = None,
+        nodes: Sequence[Path] = (),
+    ) -> None:  # fmt: skip
+        self.paths, self.size, self.remote, self.nodes = paths, size, remote, nodes
         self.library = standard()
         self.seen: tuple[Any, ...] = ()
         self.stale = True  # whether the panels show another state than the session's
         self.asked: dict[int, int] = {}  # session: its edition that the worker was asked about
         self.reached: tuple[str, Graph, Reach] | None = None
         self.running = True
+        self.numbers = itertools.count(1)
         self.faults: list[Exception] = []
         self.resizing = False
         self.pictured: tuple[tuple[Any, ...], dict[str, Shown]] = ((), {})
@@ -84,6 +89,7 @@ class Window:
     def run(self) -> int:
         """Open the window, and keep it until it is closed."""
         self.build()
+        self.own_nodes.start(self.nodes)
         for path in self.paths:
             self.documents.open(path)
         self.documents.recover()
@@ -117,6 +123,7 @@ class Window:
         popups = Popups()
         self.popups = popups
         self.documents = documents = Documents(self.library, popups, self.turned)
+        self.own_nodes = OwnNodes(popups, documents, self.take_library)
         if self.remote is not None:
             documents.remember(remote=self.remote)
         settings = documents.settings
@@ -416,6 +423,7 @@ class Window:
         """The commands that are the window's, not the canvas's."""
         documents, tabs = self.documents, self.inspector.tabs
         return {
+            "own_nodes": self.own_nodes.choose, "gradcheck": self.gradcheck,
             "new": documents.new, "open": documents.ask_open, "save": documents.save,
             "save_as": partial(documents.save, as_=True), "close": documents.close,
             "next_tab": documents.next, "quit": self.quit, "theme": self.switch_theme,
@@ -572,6 +580,9 @@ class Window:
             text, key = partial(dumps, session.root), str(session.id)
             self.worker.analyse(session.edition, text, key=key, folder=session.folder)
         for answer in self.worker.poll():
+            if answer.get("key") == GRADCHECK:
+                self.quiet = 0
+                self.tell_gradient(answer)
             for other in self.documents.tabs:
                 if answer.get("key") != str(other.session.id):
                     continue
@@ -581,6 +592,45 @@ class Window:
                     other.session.tell(answer["text"], "error")
                 elif answer.get("id") == other.session.edition:
                     other.session.analysis = Analysis.from_message(answer)
+
+    def gradcheck(self) -> None:
+        """Have the worker check the gradient of what is selected."""
+        session = self.tab.session if self.tab else None
+        chosen = session.nodes_selected if session else ()
+        if session is None or len(chosen) != 1:
+            self.documents.tell("select one node whose gradient is to be checked", "refused")
+            return
+        place, folder = session.place(chosen[0]), session.folder
+        graph, number = session.root, next(self.numbers)
+
+        def asked() -> dict[str, Any]:
+            known = {"id": number, "key": GRADCHECK, "folder": folder}
+            return {"do": "gradcheck", "graph": dumps(graph), "node": place, **known}
+
+        self.worker.send(asked, replaces=GRADCHECK)
+        session.tell(f"checking the gradient of {place}…")
+
+    def tell_gradient(self, answer: Mapping[str, Any]) -> None:
+        """Show what the check has found."""
+        right = answer.get("right", False)
+        if self.tab is not None:
+            told = "the gradient is right" if right else "the gradient is not right"
+            self.tab.session.tell(told if "right" in answer else answer["text"],
+                                  "info" if right else "error")  # fmt: skip
+        if "right" in answer:
+            self.popups.question("Gradient", answer["text"], [("Close", lambda: None)])
+
+    def take_library(self) -> None:
+        """There are other node types: everything that shows or judges them begins anew."""
+        self.library = self.documents.library = self.shelf.library = standard()
+        self.shelf.fill()
+        for tab in self.documents.tabs:
+            tab.session.use(self.library)
+        self.worker.close()
+        self.worker = self.bars.worker = Worker()
+        self.worker.start()
+        self.asked.clear()
+        self.quiet = 0
 
     # Settings -------------------------------------------------------------------------------------
 

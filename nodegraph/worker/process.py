@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from .. import library
 from . import frames
 from .frames import Frame, ProtocolError
 
@@ -32,8 +33,9 @@ HOST = re.compile(r"([\w.%+][\w.%+-]*@)?[\w.:%\[\]][\w.:%\[\]-]*")
 
 
 def local_command() -> list[str]:
-    """The worker of this installation."""
-    return [sys.executable, "-m", "nodegraph", "worker"]
+    """The worker of this installation, with the folders of node types that this process has."""
+    own = (word for folder in library.folders() for word in ("--nodes", folder))
+    return [sys.executable, "-m", "nodegraph", "worker", *own]
 
 
 def remote_command(host: str, program: Sequence[str] = ("nodegraph", "worker")) -> list[str]:

@@ -17,9 +17,9 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from .. import files
+from .. import files, own
 from ..body import Body
-from ..checks import check, choose_known
+from ..checks import check, choose_known, settled
 from ..compiler.source import Program
 from ..compiler.text import attribute
 from ..fixes import fix_for
@@ -117,8 +117,25 @@ class Server:
                 return {"do": "pong", "id": message["id"]}
             case "analyse":
                 return self._analyse(message)
+            case "gradcheck":
+                return self._gradcheck(message)
         text = f"this worker does not {message['do']}"
         return {"do": "failed", "id": message.get("id", 0), "text": text}
+
+    def _gradcheck(self, message: Mapping[str, Any]) -> Answer:
+        from ..compiler.gradcheck import check_graph  # this loads torch
+
+        known = {"id": message["id"], "key": message.get("key", "")}
+        try:
+            graph = files.parse(message["graph"], "graph", self.library).graph
+            graph = graph.with_(folder=message.get("folder", ""))
+            reports = check_graph(settled(graph), self.library, message.get("node", ""))
+        except Exception as wrong:  # also of a person's own code, with the place in it
+            traceback.print_exc()
+            told = str(wrong) if isinstance(wrong, GraphError) else own.fault(wrong)
+            return {"do": "failed", **known, "text": f"the gradient can't be checked: {told}"}
+        right = all(report.right for report in reports)
+        return {"do": "gradcheck", **known, "right": right, "text": "\n".join(map(str, reports))}
 
     def _analyse(self, message: Mapping[str, Any]) -> Answer:
         start, key = time.perf_counter(), message.get("key", "")

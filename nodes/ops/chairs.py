@@ -108,6 +108,7 @@ def render_boxes(boxes: list[Box], azimuth: float, elevation: float, size: int) 
 
 
 def cos_sin(angle: float) -> tuple[float, float]:
+    """Cosine and sine."""
     return math.cos(angle), math.sin(angle)
 
 
@@ -145,7 +146,9 @@ def chair_pictures(
     for style in range(classes):
         boxes = chair_boxes(style, seed)
         for place, (azimuth, elevation) in enumerate(seen):
-            found[style, place] = (render_boxes(boxes, azimuth, elevation, size) * 255).round().byte()
+            found[style, place] = (
+                (render_boxes(boxes, azimuth, elevation, size) * 255).round().byte()
+            )
     part = f"{path}.{os.getpid()}.part"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
