@@ -242,8 +242,8 @@ def test_a_fault_in_a_declaration_is_a_problem_of_its_node(mine: Path) -> None:
     (mine / "gain.py").write_text(text)
     own.use([mine], yes)
     (problem,) = nodegraph.check(files.parse(GRAPH).graph)
-    line = text.splitlines().index('        return {"gain": (at.Q,)}') + 1
     assert problem.where[:2] == ("nodes", "gain") and "no input binds an axis 'Q'" in problem.text
+    assert "mend the declaration of Gain" in problem.cure
 
 
 def test_a_changed_folder_takes_the_place_of_what_it_was(mine: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from screen import BUTTONS, KEYS, MODS, Screen
 
-from nodegraph import files
+from nodegraph import files, library
 from nodegraph.checks import check
 from nodegraph.graph import Ref, refs
 from nodegraph.gui.canvas import middle as canvas_middle
@@ -1278,3 +1278,120 @@ def test_2000_random_events_break_nothing(screen: Screen) -> None:
         session = tab.session
         assert list(session.scope.faults(session.root)) == []
         assert files.parse(files.dumps(session.root)).graph == session.root
+
+
+# Own node types -----------------------------------------------------------------------------------
+
+
+OWN = """
+from nodegraph.node import Input, Layer, Output
+
+
+class {name}(Layer):
+    \"\"\"y = 3 x.\"\"\"
+
+    x = Input("N D")
+    y = Output("N D")
+
+    def forward(self, x):
+        return 3 * x
+
+    def backward(self, dy, x, y):
+        return {factor} * dy
+"""
+
+
+@pytest.fixture
+def mine(
+    screen: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:  # fmt: skip
+    """A folder with a node file that nobody has agreed to."""
+    monkeypatch.setenv("NODEGRAPH_CONFIG", str(tmp_path / "config"))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "triple.py").write_text(OWN.format(name="Triple", factor=3))
+    yield folder
+    for path in library.folders():
+        library.retract(path)
+    screen.window.documents.remember(nodes=())
+    screen.window.take_library()
+
+
+def answer(screen: Screen, label: str) -> None:
+    screen.click(screen.middle(screen.item(label)))
+    screen.turn(4)
+
+
+def choose_own(screen: Screen, folder: Path) -> None:
+    screen.key("p", "ctrl", "shift")
+    screen.type("own node types")
+    screen.key("enter")
+    screen.turn(3)
+    screen.type(str(folder / "triple.py"))
+    screen.turn(3)
+    screen.key("enter")
+    screen.turn(3)
+
+
+def test_own_nodes_run_after_a_yes_and_a_change_asks_again(screen: Screen, mine: Path) -> None:
+    screen.load(SMALL.replace("type: ReLU", "type: Triple"))
+    popups = screen.window.popups
+    choose_own(screen, mine)
+    assert popups.answers and "Triple" not in screen.window.library
+    screen.key("enter")  # the answer at hand is the safe one
+    screen.turn(3)
+    assert not popups.open and "Triple" not in screen.window.library
+    choose_own(screen, mine)
+    answer(screen, "Run it")
+    assert "Triple" in screen.window.library and "Triple" in screen.window.shelf.rows.values()
+    session = screen.session
+
+    def unknown() -> bool | None:
+        """Whether the analysis says that the type of `act` is unknown; None before it answers."""
+        if session.analysis is None:
+            return None
+        return any("act" in p["where"] for p in session.analysis.problems)
+
+    assert screen.wait(lambda: unknown() is False, 60)
+    assert screen.window.documents.settings.nodes == (str(mine),)
+    (mine / "triple.py").write_text(OWN.format(name="Tripled", factor=3))
+    choose_own(screen, mine)
+    assert popups.answers and "Tripled" not in screen.window.library
+    answer(screen, "Run it")
+    assert "Tripled" in screen.window.library and "Triple" not in screen.window.library
+    assert screen.wait(unknown, 60)
+
+
+def test_a_broken_node_file_is_told_and_the_rest_is_there(screen: Screen, mine: Path) -> None:
+    screen.load(SMALL)
+    (mine / "broken.py").write_text("\ndef no(:")
+    screen.window.own_nodes.start([mine])
+    screen.turn(3)
+    answer(screen, "Run it")
+    assert "Triple" in screen.window.library
+    text, kind = screen.session.message or ("", "")
+    assert kind == "error" and f"{mine / 'broken.py'}:2: SyntaxError" in text
+
+
+@pytest.mark.parametrize(("factor", "right"), [(3, True), (-3, False)])
+def test_a_gradient_is_checked_by_the_menu_of_a_node(
+    screen: Screen, mine: Path, factor: int, right: bool
+) -> None:
+    (mine / "triple.py").write_text(OWN.format(name="Triple", factor=factor))
+    screen.window.own_nodes.start([mine])
+    screen.turn(3)
+    answer(screen, "Run it")
+    screen.load(SMALL.replace("type: ReLU", "type: Triple"))
+    screen.click(screen.title("act"), "right")
+    screen.turn(2)
+    labels = [c.name for c in screen.window.popups.choices]
+    for _ in range(labels.index("Check the gradient") + 1):
+        screen.key("down")
+    screen.key("enter")
+    assert screen.wait(lambda: screen.window.popups.answers, 120)
+    told = [screen.dpg.get_value(i) for i in screen.dpg.get_item_children("popup", 1)]
+    text = next(t for t in told if t and t.startswith("act:"))
+    assert ("x: right to" in text) == right and ("off by 200 %" in text) != right
+    said, kind = screen.session.message or ("", "")
+    assert (kind, said) == (("info", "the gradient is right") if right else
+                            ("error", "the gradient is not right"))  # fmt: skip

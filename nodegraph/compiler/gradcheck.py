@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..body import Body, Call, Value
 from ..graph import Graph, GraphError
+from ..infer import infer
 from ..library import Library, near
 from ..node import (
     Function,
@@ -110,12 +111,15 @@ def check_type(library: Library, name: str, given: Mapping[str, Any]) -> Report:
 def check_graph(graph: Graph, library: Library, place: str = "") -> list[Report]:
     """The nodes of a graph, or one (`conv`, `features/conv1`), each kind of call once.
 
-    Raises GraphError when the graph has errors, or nothing is at `place`.
+    One is also checked in a graph that is not ready, if its own inputs are. Raises GraphError when
+    the graph has errors, or nothing can be checked at `place`.
     """
-    found = dict(leaves(resolved(graph, library), "", all_calls=bool(place)))
+    body, problems = infer(graph, library) if place else (resolved(graph, library), [])
+    found = dict(leaves(body, "", all_calls=bool(place)))
     chosen = {p: c for p, c in found.items() if place in ("", p) or p.startswith(f"{place}/")}
     if not chosen:
-        raise GraphError(f"no node {place!r} to check{near(place, found)}")
+        wrong = [str(p) for p in problems if p.severity == "error"]
+        raise GraphError("\n".join([f"no node {place!r} to check{near(place, found)}", *wrong]))
     reports, seen = [], set()
     for path, (call, inputs) in chosen.items():
         node = call.node

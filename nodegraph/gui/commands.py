@@ -374,7 +374,7 @@ COMMANDS: tuple[Command, ...] = (
             "File"),
     Command("open", "Open…", ("ctrl+o",), "Open a file.", _asks("open"), "File"),
     Command("new", "New", ("ctrl+n",), "Begin a new graph.", _asks("new"), "File"),
-    Command("own_nodes", "Own nodes…", (), "Use node types of a folder of yours; you are asked "
+    Command("own_nodes", "Own node types…", (), "Use node types of a folder of yours; you are asked "
             "before any of their code runs.", _asks("own_nodes"), "File"),
     Command("close", "Close", ("ctrl+w",), "Close this graph.", _asks("close"), "File"),
     Command("quit", "Quit", ("ctrl+q",), "Close the window.", _asks("quit"), "File"),

@@ -20,6 +20,7 @@ NUMBER = (int, float)
 MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
     # to a worker
     "analyse": {"id": int, "graph": str, "folder?": str, "preset?": str, "key?": str},
+    "gradcheck": {"id": int, "graph": str, "node": str, "folder?": str, "key?": str},
     "ping": {"id": int},
     "stop": {},
     # to one that trains: `train` comes first, and makes it one
@@ -68,6 +69,7 @@ MESSAGES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "source": dict,
         "seconds": NUMBER,
     },
+    "gradchecked": {"id": int, "key": str, "right": bool, "text": str},
     "failed": {"id": int, "text": str, "key?": str},
 }  # fmt: skip
 

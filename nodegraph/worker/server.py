@@ -62,6 +62,8 @@ class Server:
         self.inbox: queue.SimpleQueue[Frame | ProtocolError | None] = queue.SimpleQueue()
         self.last = LAST
         self.outbox: Outbox | None = None  # of a worker that trains
+        self.long = False  # whether it is at something that may take long, and is no hang
+        self.writing = threading.Lock()
 
     def run(self) -> int:
         """Answer messages; the exit status."""
@@ -80,7 +82,9 @@ class Server:
                     if isinstance(item, ProtocolError):
                         frames.write(self.sink, {"do": "failed", "id": 0, "text": str(item)})
                         return 2
-                    frames.write(self.sink, self.answer(item.header))
+                    answer = self.answer(item.header)
+                    with self.writing:
+                        frames.write(self.sink, answer)
                 except (BrokenPipeError, ValueError) as gone:
                     print(f"the channel is closed: {gone}", file=sys.stderr)
                     return 1
@@ -91,6 +95,9 @@ class Server:
             while (frame := frames.read(self.source)) is not None:
                 if self.outbox and frame.header["do"] == "ping":  # a long step is no hang
                     self.outbox.put({"do": "pong", "id": frame.header["id"]})
+                elif self.long and frame.header["do"] == "ping":
+                    with self.writing:
+                        frames.write(self.sink, {"do": "pong", "id": frame.header["id"]})
                 else:
                     self.inbox.put(frame)
         except ProtocolError as wrong:
@@ -123,6 +130,13 @@ class Server:
         return {"do": "failed", "id": message.get("id", 0), "text": text}
 
     def _gradcheck(self, message: Mapping[str, Any]) -> Answer:
+        self.long = True
+        try:
+            return self._gradchecked(message)
+        finally:
+            self.long = False
+
+    def _gradchecked(self, message: Mapping[str, Any]) -> Answer:
         from ..compiler.gradcheck import check_graph  # this loads torch
 
         known = {"id": message["id"], "key": message.get("key", "")}
@@ -135,7 +149,7 @@ class Server:
             told = str(wrong) if isinstance(wrong, GraphError) else own.fault(wrong)
             return {"do": "failed", **known, "text": f"the gradient can't be checked: {told}"}
         right = all(report.right for report in reports)
-        return {"do": "gradcheck", **known, "right": right, "text": "\n".join(map(str, reports))}
+        return {"do": "gradchecked", **known, "right": right, "text": "\n".join(map(str, reports))}
 
     def _analyse(self, message: Mapping[str, Any]) -> Answer:
         start, key = time.perf_counter(), message.get("key", "")
