@@ -198,7 +198,7 @@ def own_nodes(options: argparse.Namespace) -> None:
             print(text, file=sys.stderr)
         for folder in refused:
             text = f"{folder.path}: what is in it now is not agreed to, so its node types are not "
-            text += "there; look into it, then add --trust"
+            text += f"there; look into it, then add --nodes {folder.path} --trust"
             if folder.path in named and talks:
                 raise GraphError(f"{own.question(folder)}\n{text}")
             print(text, file=sys.stderr)
@@ -240,8 +240,6 @@ def check(options: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             wrong = True
             continue
-        if options.preset:  # the others are not tried on top of it
-            graph = graph.with_(presets={})
         problems = [*document.problems, *all_problems(graph)]
         for line in report(document, problems):
             print(line, file=sys.stderr)

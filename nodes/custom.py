@@ -18,7 +18,7 @@ class CustomReLU(Layer):
     """
 
     category = OWN
-    aliases = ("rectifier", "own layer", "autograd.Function", "свой слой")
+    aliases = ("own layer", "written ReLU", "autograd.Function", "свой слой")
     x = Input("...")
     y = Output("...")
 
@@ -36,7 +36,7 @@ class CustomLinear(Layer):
     """
 
     category = OWN
-    aliases = ("matrix multiply", "FC", "own layer", "autograd.Function", "свой слой")
+    aliases = ("own layer", "written matrix product", "autograd.Function", "свой слой")
     x = Input("N D")
     y = Output("N features")
     features: int = Param(min=1, max=1_000_000)
@@ -64,7 +64,7 @@ class CustomConv2d(Layer):
     """
 
     category = OWN
-    aliases = ("im2col", "unfold", "convolution", "own layer", "свёртка", "свой слой")
+    aliases = ("own layer", "im2col", "unfold", "autograd.Function", "свой слой")
     x = Input("N C H W")
     y = Output("N channels H' W'")
     channels: int = Param(min=1, max=65536, doc="output maps")
@@ -111,7 +111,7 @@ class CustomMaxPool2d(Layer):
     """
 
     category = OWN
-    aliases = ("max-pool", "argmax", "own layer", "пулинг", "свой слой")
+    aliases = ("own layer", "argmax", "autograd.Function", "свой слой")
     x = Input("N C H W")
     y = Output("N C H' W'")
     kernel: int = Param(2, min=1, max=1024, unit="px")
@@ -153,7 +153,7 @@ class CustomReversal(Layer):
     category = OWN
     reverses_gradient = True
     gradient_times = "-strength"
-    aliases = ("GRL", "gradient reversal", "own layer", "разворот градиента", "свой слой")
+    aliases = ("own layer", "written reversal", "autograd.Function", "свой слой")
     x = Input("...")
     strength = Input("", default=1.0, kind="scalar", min=0.0)
     y = Output("...")
@@ -176,7 +176,7 @@ class CustomSampler(Layer):
     """
 
     category = OWN
-    aliases = ("bilinear", "grid sample", "spatial transformer", "own layer", "свой слой")
+    aliases = ("own layer", "written sampler", "autograd.Function", "свой слой")
     image = Input("N C H W")
     grid = Input("N I J 2")
     y = Output("N C I J")

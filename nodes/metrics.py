@@ -101,7 +101,7 @@ class IoU(Metric):
     Jaccard, 1901. Two tensors N …, a pixel belongs to a mask where it is above `threshold`.
     """
 
-    aliases = ("intersection over union", "Jaccard", "segmentation", "маска", "мера Жаккара")
+    aliases = ("intersection", "union", "Jaccard", "segmentation", "маска", "мера Жаккара")
     mask = Input("N ...")
     target = Input("N ...")
     value = Output("", kind="scalar")

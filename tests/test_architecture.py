@@ -75,6 +75,7 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         (*STDLIB, *LIGHT, "nodegraph.gui", "nodegraph.worker", "dearpygui", "numpy"),
         (),
     ),
+    (r"nodes/custom\.py", (*STDLIB, "nodegraph.node"), ("torch",)),
     (r"nodes/[a-z_\d]+\.py", (*STDLIB, "nodegraph.node", "nodes"), ()),
     (
         r"nodes/ops/[a-z_\d]+\.py",

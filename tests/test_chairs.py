@@ -17,6 +17,9 @@ from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
 from nodegraph.graph import choose
 from nodegraph.library import standard
+from nodegraph.training.previews import Previews
+from nodegraph.training.run import checked, start
+from nodegraph.training.trainer import Options
 
 GRAPH = nodegraph.load(ROOT / "graphs" / "chairs.yaml")
 BOX = [((0.1, 0.0, 0.0), (0.5, 0.25, 0.75), 0.0)]
@@ -84,6 +87,19 @@ def test_changing_no_neuron_changes_nothing_and_one_changes_one() -> None:
     moved = nodegraph.compile(changed, ["trunk_of"], ["other_trunk"])(x) - x
     assert moved[:, 7].sub(2.5).abs().max() < 1e-5
     assert moved[:, :7].abs().max() == moved[:, 8:].abs().max() == 0
+
+
+def test_a_neuron_is_turned_while_it_trains_and_the_weights_stay() -> None:
+    trainer = start(GRAPH, options=Options(device="cpu"))
+    looking = Previews(trainer)
+    looking.look(["turn"])
+    was = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    before = looking.compute()[0].payload
+    assert looking.compute()[0].payload == before
+    trainer.apply(checked(GRAPH, "", {"neuron_change": 30.0}))
+    looking.look(["turn"])
+    assert looking.compute()[0].payload != before
+    assert all(torch.equal(v, was[k]) for k, v in trainer.net.state_dict().items())
 
 
 def test_a_turn_ends_where_it_begins() -> None:

@@ -374,8 +374,8 @@ COMMANDS: tuple[Command, ...] = (
             "File"),
     Command("open", "Open…", ("ctrl+o",), "Open a file.", _asks("open"), "File"),
     Command("new", "New", ("ctrl+n",), "Begin a new graph.", _asks("new"), "File"),
-    Command("own_nodes", "Own node types…", (), "Use node types of a folder of yours; you are asked "
-            "before any of their code runs.", _asks("own_nodes"), "File"),
+    Command("own_nodes", "Own node types…", (), "Use a folder of your own node files; you are "
+            "asked before their code runs.", _asks("own_nodes"), "File"),
     Command("close", "Close", ("ctrl+w",), "Close this graph.", _asks("close"), "File"),
     Command("quit", "Quit", ("ctrl+q",), "Close the window.", _asks("quit"), "File"),
     Command("next_tab", "Next graph", ("ctrl+tab",), "Show the next open graph.",

@@ -267,11 +267,22 @@ def finding(kind: str, node: str, text: str) -> dict[str, str]:
     return {"kind": kind, "node": node, "text": f"{node}: {text}; {CURES[kind]}"}
 
 
+def same(found: Mapping[str, float] | None) -> bool:
+    """Whether the numbers of an output are all the same."""
+    return found is not None and found["std"] <= 1e-6 * abs(found["mean"])
+
+
 def dead(
     unfolded: Unfolded, of_output: Mapping[Ref, Mapping[str, float]]
 ) -> Iterator[dict[str, str]]:
     """Layers whose output is 0 or the same everywhere, or not finite; the first of a chain."""
     ill: set[str] = set()
+
+    def found_at(tap: Ref) -> Mapping[str, float] | None:
+        source = unfolded.links[tap.node]
+        outputs = unfolded.body.calls[source.node].outputs
+        return of_output.get(Ref(source.node, source.port or next(iter(outputs))))
+
     for name, call in unfolded.body.calls.items():
         if name.startswith(TAP):
             if unfolded.links[name].node in ill:
@@ -295,7 +306,9 @@ def dead(
             elif found["zeros"] >= DEAD:
                 share = 100 * found["zeros"]
                 yield finding("dead", path, f"{share:.4g} % of its values are 0")
-            elif found["std"] <= 1e-7 * abs(found["mean"]):
+            elif same(found):
+                if all(same(found_at(r)) for r in made):  # what is fed with one number gives one
+                    continue
                 yield finding("constant", path, f"all its values are {found['mean']:.3g}")
             else:
                 continue
