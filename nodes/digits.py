@@ -87,3 +87,40 @@ class BlendedDigits(_Images):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("contrast", "count", "held_out", "seed")
         return drawn(Module(".ops.font_digits.BlendedDigits", **self.options(), **more), self.fixed)
+
+
+class DistortedDigits(_Images):
+    """Handwritten digits that are turned, moved and surrounded by pieces of others.
+
+    Each fills `smallest` to `largest` of the image's side, turned by up to ± `turn`, moved by up to
+    ± `shift`, with `clutter` squares cut out of other digits; anew at each draw. Held-out ones are
+    always the same. After the distorted MNIST of Jaderberg et al., Spatial Transformer Networks,
+    NIPS 2015. Image N 1 size size in 0..1, label N, motion N 3: how it was moved, as its turn in
+    radians (clockwise) and its shift to the right and down, in halves of the image.
+    """
+
+    aliases = ("cluttered MNIST", "rotated MNIST", "translated", "augmentation", "цифры", "поворот")
+    image = Output("N 1 size size", kind="image")
+    label = Output("N", kind="labels", classes=10)
+    motion = Output("N 3", doc="turn, and shift (x, y)")
+    size: int = Param(32, min=8, max=512, unit="px")
+    turn: float = Param(0.0, min=0.0, max=180.0, unit="°", doc="at most, both ways")
+    shift: float = Param(0.5, min=0.0, max=1.0, doc="at most, in halves of the image")
+    smallest: float = Param(0.5, min=0.05, max=2.0, doc="share of the image's side")
+    largest: float = Param(0.5, min=0.05, max=2.0, doc="share of the image's side")
+    clutter: int = Param(6, min=0, max=256, doc="pieces of other digits")
+    patch: int = Param(6, min=1, max=128, unit="px", doc="the side of a piece")
+    digits: Literal["scikit-learn", "MNIST"] = Param("scikit-learn", doc="MNIST is downloaded")
+
+    def __post_init__(self) -> None:
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest expects at most largest, {self.largest}")
+        side = round(self.size * (self.smallest + self.largest) / 2)
+        if self.clutter and self.patch > min(side, self.size):
+            raise ValueError(f"patch expects at most the digit's side of {side} px")
+
+    def recipe(self, at: Axes) -> Recipe:
+        names = "turn", "shift", "smallest", "largest", "clutter", "patch", "digits"
+        more = self.changed(*names)
+        found = Module(".ops.distorted_digits.DistortedDigits", **self.options(), **more)
+        return drawn(found, self.fixed)

@@ -99,6 +99,11 @@ class AdaptiveAvgPool2d(Node):
         return Function("torch.nn.functional.adaptive_avg_pool2d", self.size)
 
 
+def interpolation(mode: str) -> dict[str, Any]:
+    """How torch is to interpolate: by edges, not middles, of the outermost pixels."""
+    return {"mode": mode, **({} if mode == "nearest" else {"align_corners": False})}
+
+
 class Upsample(Node):
     """Enlarges the image by a whole factor, by repeating or interpolating pixels.
 
@@ -117,9 +122,28 @@ class Upsample(Node):
         return {"H'": at.H * self.factor, "W'": at.W * self.factor}
 
     def recipe(self, at: Axes) -> Recipe:
-        more = {} if self.mode == "nearest" else {"align_corners": False}
         name = "torch.nn.functional.interpolate"
-        return Function(name, scale_factor=self.factor, mode=self.mode, **more)
+        return Function(name, scale_factor=self.factor, **interpolation(self.mode))
+
+
+class Resize(Node):
+    """The image at another size, whole or not a multiple: pixels are interpolated.
+
+    Enlarges maps of half the size to the size of an odd image. To shrink by much, take AvgPool2d,
+    which leaves no pixel out. N C H W → N C height width.
+    """
+
+    category = LAYER
+    aliases = ("interpolate", "rescale", "upsample to", "изменить размер")
+    x = Input("N C H W")
+    y = Output("N C height width")
+    height: int = Param(min=1, max=16384, unit="px")
+    width: int = Param(min=1, max=16384, unit="px")
+    mode: Literal["nearest", "bilinear", "bicubic"] = Param("bilinear")
+
+    def recipe(self, at: Axes) -> Recipe:
+        name = "torch.nn.functional.interpolate"
+        return Function(name, size=(self.height, self.width), **interpolation(self.mode))
 
 
 class Unpool2d(Node):
