@@ -39,8 +39,9 @@ LIBRARY = library.standard()
 
 # Samples follow from the declaration: an axis has a length, a parameter without a default a value.
 LENGTHS = {"N": 4, "M": 5, "C": 8, "H": 9, "W": 11, "D": 12, "K": 6, "I": 3, "J": 7, "...": 8}
+LENGTHS |= {"H'": 5, "W'": 6}
 VALUES = {"channels": 6, "kernel": 3, "features": 5, "classes": 6, "groups": 2, "padding": 1}
-VALUES |= {"size": 5, "over": ("net",), "factors": (0.5, 2.0)}
+VALUES |= {"size": 5, "over": ("net",), "factors": (0.5, 2.0), "height": 7, "width": 10}
 # What does not follow: other parameters for the type, or shapes of its inputs.
 PARAMETERS = {"Reshape": {"size": (4, 18)}, "ImageFile": {"path": "x.png"}}
 PARAMETERS |= {"ImageFolder": {"path": "x"}}
@@ -48,6 +49,7 @@ SHAPES = {
     "RelativeError": {"x": (4, 8, 3), "target": (1, 8, 3)},
     "Maxout": {"x": (4, 8)},
     "Reshape": {"x": (4, 8, 9)},
+    "ThinPlateGrid": {"theta": (4, 32)},
 }
 # Other settings of the same types, so that every branch of a recipe is built once.
 VARIANTS = [
@@ -65,6 +67,14 @@ VARIANTS = [
     ("MaxPool2d", {"kernel": 2, "stride": 3, "padding": 1, "ceil": True}),
     ("AvgPool2d", {"kernel": 4, "padding": 2}),
     ("Upsample", {"mode": "bilinear", "factor": 3}),
+    ("Resize", {"mode": "nearest"}),
+    ("Resize", {"height": 30, "mode": "bicubic"}),
+    *((name, {"align_corners": True}) for name in LIBRARY if name.endswith(("Grid", "Sampler"))
+      and "align_corners" in LIBRARY[name].settings),
+    *((name, {"absolute": True}) for name in ("AffineGrid", "AttentionGrid", "ProjectiveGrid")),
+    ("FlowGrid", {"unit": "px"}),
+    ("GridSample", {"mode": "nearest", "padding_mode": "reflection", "align_corners": True}),
+    ("AnchorMaps", {"align_corners": True}),
     ("Pad2d", {"padding": (1, 0, 2, 3), "mode": "reflect"}),
     ("Crop2d", {"top": 0, "left": 6}),
     ("BatchNorm2d", {"init": "normal 0.02"}),
@@ -317,6 +327,7 @@ def test_library_finds_nodes_by_the_words_of_the_lecture() -> None:
     for words, name in {
         "свёртка": "Conv2d", "FC": "Linear", "полносвязный": "Linear", "GRL": "GradientReversal",
         "moment matching": "MMD", "Gram matrix": "Gram", "stop gradient": "Detach",
+        "TPS": "ThinPlateGrid", "grid_sample": "GridSample",
     }.items():  # fmt: skip
         assert name in LIBRARY.search(words)[:2], words
 
@@ -345,6 +356,9 @@ def test_library_finds_nodes_by_the_words_of_the_lecture() -> None:
         ("Pad2d", {"padding": (1, 2)}, "left, right, top, bottom"),
         ("SGD", {"nesterov": True}, "momentum"),
         ("Clamp", {"low": 2.0}, "at most high"),
+        ("DistortedDigits", {"smallest": 0.9}, "at most largest"),
+        ("DistortedDigits", {"patch": 20}, "side of 16 px"),
+        ("Eyes", {"gaze": (1.0,)}, "two angles"),
     ],
 )
 def test_wrong_parameters_are_named(name: str, changes: dict[str, object], words: str) -> None:
@@ -373,6 +387,8 @@ def test_wrong_parameters_are_named(name: str, changes: dict[str, object], words
         ("Mean", {"axes": "spatial"}, {"x": (4, 8)}, "no spatial axes"),
         ("FFTConv2d", {"kernel": 10}, {"x": (4, 8, 9, 11)}, "larger"),
         ("GroupNorm", {"groups": 3}, {"x": (4, 8)}, "groups"),
+        ("ThinPlateGrid", {}, {"theta": (4, 30)}, "4² points need 32"),
+        ("FlowGrid", {}, {"flow": (4, 3, 8, 8)}, "flow expects N 2 H W"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(

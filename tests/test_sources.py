@@ -17,6 +17,8 @@ import pytest
 import torch
 from nodegraph.nodes.ops import downloads
 from nodegraph.nodes.ops.digits import Digits
+from nodegraph.nodes.ops.distorted_digits import DistortedDigits
+from nodegraph.nodes.ops.eyes import Eyes
 from nodegraph.nodes.ops.font_digits import BlendedDigits, FontDigits, patches
 from nodegraph.nodes.ops.images import ImageFile, ImageFolder
 from nodegraph.nodes.ops.noise import Noise
@@ -51,6 +53,8 @@ SOURCES: dict[str, Any] = {
     "digits": lambda path: Digits(8, 8),
     "font digits": lambda path: FontDigits(8, 16, count=50, held_out=20),
     "blended digits": lambda path: BlendedDigits(8, 16, count=50, held_out=20),
+    "distorted digits": lambda path: DistortedDigits(8, turn=30.0),
+    "eyes": lambda path: Eyes(8, held_out=20),
     "noise": lambda path: Noise((5,), 8),
     "uniform": lambda path: Noise((2, 3), 8, "uniform", -2, 3),
     "sphere": lambda path: Noise((7,), 8, "sphere"),

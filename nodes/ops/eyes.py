@@ -70,9 +70,8 @@ class Eyes(Source):
             for i, (name, (low, high)) in enumerate(IDENTITY.items())
         }
         turns = 2 * chance[:, len(IDENTITY) :] - 1  # N 4
-        gaze, angle = turns[:, :2] * turns.new_tensor(self.gaze), turns[:, 2:] * turns.new_tensor(
-            self.change
-        )
+        gaze = turns[:, :2] * turns.new_tensor(self.gaze)
+        angle = turns[:, 2:] * turns.new_tensor(self.change)
         image, landmarks = drawn_eye(eye, gaze, *self.size)
         target, _ = drawn_eye(eye, gaze + angle, *self.size)
         return image, landmarks, angle, target

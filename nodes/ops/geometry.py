@@ -12,12 +12,8 @@ def middles(height: int, width: int, align_corners: bool, like: Tensor) -> Tenso
     """The identity grid: (x, y) of each pixel's middle, in −1..1 of the image: H W 2."""
 
     def along(length: int) -> Tensor:
-        at = torch.arange(length, dtype=torch.float64)
-        # A single pixel lies at 0, as it does for torch's own grid.
-        scaled = 2 * at / max(1, length - 1) - (length > 1) if align_corners else (
-            (2 * at + 1) / length - 1
-        )  # fmt: skip
-        return scaled.to(like)
+        edge = float(length > 1) if align_corners else 1 - 1 / length
+        return torch.linspace(-edge, edge, length, dtype=torch.float64).to(like)
 
     y, x = torch.meshgrid(along(height), along(width), indexing="ij")
     return torch.stack([x, y], -1)
