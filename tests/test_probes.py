@@ -158,6 +158,17 @@ def test_probes_leave_batch_norm_gradients_and_weights_alone() -> None:
     assert not all(torch.equal(v, before[k]) for k, v in trainer.net.state_dict().items())
 
 
+def test_a_layer_that_starts_at_0_is_dead_only_where_no_gradient_reaches_it() -> None:
+    trainer = trainer_of(SMALL)
+    with torch.no_grad():
+        trainer.net.scores.weight.zero_()
+        trainer.net.scores.bias.zero_()
+    assert "dead" not in {f["kind"] for f in probe(trainer)["findings"]}
+    with torch.no_grad():
+        trainer.net.body.fc.bias.fill_(-1e4)  # now nothing passes the ReLU
+    assert ("dead", "body/relu") in {(f["kind"], f["node"]) for f in probe(trainer)["findings"]}
+
+
 def test_a_dead_layer_is_named_and_only_the_first() -> None:
     trainer = trainer_of(SMALL)
     with torch.no_grad():

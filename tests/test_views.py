@@ -322,3 +322,8 @@ def test_ticks_are_round() -> None:
     assert drawing.ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert drawing.ticks(-0.3, 0.3, 3) == pytest.approx([-0.2, 0, 0.2])
     assert drawing.ticks(1, 1) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 16, 2), (1, 2, 2, 16), (1, 2, 40, 3)])
+def test_a_flow_of_any_proportions_has_its_arrows(shape: tuple[int, ...]) -> None:
+    draw("Flow", {"flow": torch.randn(shape)})

@@ -372,7 +372,11 @@ SUITING: list[tuple[Callable[[Value], bool], str, dict[str, Any]]] = [
     (lambda v: v.kind == "labels" or v.shape == (), "TextTable", {}),
     (lambda v: len(v.shape) == 4 and v.kind == "image", "ImageGrid", {}),
     (lambda v: len(v.shape) == 4 and v.shape[1] == 2, "Flow", {}),
-    (lambda v: len(v.shape) == 4 and v.shape[3] == 2, "Flow", {"relative": True}),
+    (
+        lambda v: len(v.shape) == 4 and v.shape[3] == 2 < min(v.shape[1:3]),
+        "Flow",
+        {"relative": True},
+    ),
     (lambda v: len(v.shape) == 4 and v.shape[1] in (1, 3), "ImageGrid", {}),
     (lambda v: len(v.shape) == 4, "FeatureMaps", {}),
     (lambda v: len(v.shape) == 3 and v.shape[1] == v.shape[2], "GramMap", {}),

@@ -8,7 +8,7 @@ tap, an identity, on each link, so the gradient through one link is told from th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -184,7 +184,8 @@ def report(
         "reversals": reversals(unfolded, through, totals),
         "meets": meets(unfolded, through, totals),
         "findings": [
-            *dead(unfolded, of_output), *ratios(unfolded, totals), *bad_weights(unfolded, weights),
+            *dead(unfolded, of_output, starting(unfolded, net, weights)),
+            *ratios(unfolded, totals), *bad_weights(unfolded, weights),
         ],
     }  # fmt: skip
 
@@ -273,7 +274,9 @@ def same(found: Mapping[str, float] | None) -> bool:
 
 
 def dead(
-    unfolded: Unfolded, of_output: Mapping[Ref, Mapping[str, float]]
+    unfolded: Unfolded,
+    of_output: Mapping[Ref, Mapping[str, float]],
+    starting: Collection[str],
 ) -> Iterator[dict[str, str]]:
     """Layers whose output is 0 or the same everywhere, or not finite; the first of a chain."""
     ill: set[str] = set()
@@ -303,6 +306,8 @@ def dead(
             path = unfolded.path(name)
             if not math.isfinite(found["mean"]) or not math.isfinite(found["std"]):
                 yield finding("not finite", path, "some of its values are not finite")
+            elif call.owner in starting:
+                continue
             elif found["zeros"] >= DEAD:
                 share = 100 * found["zeros"]
                 yield finding("dead", path, f"{share:.4g} % of its values are 0")
@@ -313,6 +318,20 @@ def dead(
             else:
                 continue
             ill.add(name)
+
+
+def starting(
+    unfolded: Unfolded, net: nn.Module, weights: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """Owners whose weights are all 0 on purpose: a loss pulls at them, or will in a later stage."""
+    found = set()
+    for owner in {c.owner for c in unfolded.body.calls.values() if c.weights()}:
+        parameters = list(net.get_submodule(attribute(owner)).parameters())
+        row = weights.get(unfolded.path(owner))
+        pulled = row is None or any(row["gradients"].values())
+        if pulled and not any(p.any() for p in parameters):
+            found.add(owner)
+    return found
 
 
 def ratios(

@@ -225,8 +225,9 @@ def flow_picture(
     h, w = picture.shape[:2]
     sheet = Sheet(w, h, picture)
     pitch = max(w, h) / max(1, arrows)
-    for row in np.arange(pitch / 2, h if arrows else 0, pitch):
-        for column in np.arange(pitch / 2, w, pitch):
+    # A little less than the sides, as arange may step onto its end.
+    for row in np.arange(pitch / 2, h - 0.5 if arrows else 0, pitch):
+        for column in np.arange(pitch / 2, w - 0.5, pitch):
             u, v = values[:, int(row / h * high), int(column / w * wide)]
             if not (math.isfinite(u) and math.isfinite(v)):
                 continue
