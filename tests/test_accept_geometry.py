@@ -94,8 +94,10 @@ def test_the_transformer_finds_the_digit_and_gains_by_it(record: Record) -> None
         for axis, name in enumerate("xy"):
             r = correlation(a[:, axis, 2], motion[:, 1 + axis])
             other = correlation(a[:, axis, 2], motion[:, 2 - axis])
-            record("spatial_transformer", f"absolute r, shift and θ, {name}", "> 0.7", abs(r), seed)
-            record("spatial_transformer", f"control: absolute r with the other axis, {name}", "< 0.3",
+            record(
+                "spatial_transformer", f"correlation, shift and θ, {name}", "> 0.7", abs(r), seed
+            )
+            record("spatial_transformer", f"control: correlation with the other axis, {name}", "< 0.3",
                    abs(other), seed)  # fmt: skip
             assert abs(r) > 0.7 and abs(other) < 0.3
         # Where the middle of the digit comes out: the p with A p + t = its place.
@@ -128,7 +130,7 @@ def test_on_turned_digits_the_transformer_turns(seed: int, record: Record) -> No
     near = motion[:, 0].abs() < torch.pi / 4
     found = torch.atan2(a[near, 1, 0], a[near, 0, 0])
     r = abs(correlation(found, motion[near, 0]))
-    record("spatial_transformer", "turned digits: absolute r, turn and θ", "> 0.5", r, seed)
+    record("spatial_transformer", "turned digits: correlation, turn and θ", "> 0.5", r, seed)
     assert r > 0.5
 
 
@@ -176,7 +178,7 @@ def test_deepwarp_turns_the_gaze_of_unseen_eyes(seed: int, record: Record) -> No
                 prototype=2.3e-4) < 5e-4  # fmt: skip
     assert take("control: wrong angle, error / copied", "> 1", mse(wrong, target) / copied) > 1
     zero = take("control: no flow, error / copied", "≥ 0.8", mse(unmoved, target) / copied)
-    rough = take("mean ‖∇D‖, pixels a pixel", "< 0.3", roughness(flow))
+    rough = take("mean slope of the flow, pixels a pixel", "< 0.3", roughness(flow))
     order = torch.randperm(flow[0, 0].numel())
     torn = take("control: the same flow, shuffled", "> 0.6",
                 roughness(flow.flatten(2)[..., order].view_as(flow)))  # fmt: skip
@@ -193,8 +195,8 @@ def test_deepwarp_turns_the_gaze_of_unseen_eyes(seed: int, record: Record) -> No
         r = abs(correlation(angle[:, axis], moved))
         ratio = slope(angle[:, axis], moved) / slope(angle[:, axis], (truth - before)[:, axis])
         true_r = abs(correlation(angle[:, axis], (truth - before)[:, axis]))
-        take(f"iris and angle, {name}: absolute r of the truth", "–", true_r)
-        take(f"iris and angle, {name}: absolute r", "> 0.95", r)
+        take(f"iris and angle, {name}: correlation of the truth", "–", true_r)
+        take(f"iris and angle, {name}: correlation", "> 0.95", r)
         take(f"iris and angle, {name}: slope / true slope", "0.8–1.2", ratio)
         assert r > 0.95 and 0.8 < ratio < 1.2
     if zero < 0.8:
