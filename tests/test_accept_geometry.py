@@ -97,8 +97,8 @@ def test_the_transformer_finds_the_digit_and_gains_by_it(record: Record) -> None
             record(
                 "spatial_transformer", f"correlation, shift and θ, {name}", "> 0.7", abs(r), seed
             )
-            record("spatial_transformer", f"control: correlation with the other axis, {name}", "< 0.3",
-                   abs(other), seed)  # fmt: skip
+            figure = f"control: correlation with the other axis, {name}"
+            record("spatial_transformer", figure, "< 0.3", abs(other), seed)
             assert abs(r) > 0.7 and abs(other) < 0.3
         # Where the middle of the digit comes out: the p with A p + t = its place.
         after = torch.linalg.solve(a[:, :, :2], (motion[:, 1:] - a[:, :, 2])[..., None])[..., 0]
