@@ -94,8 +94,9 @@ def stage_problems(
     body: Body, graph: Graph, stage: Stage, where: tuple[str, ...]
 ) -> Iterator[Problem]:
     """Updates and metrics that a stage names but can't run."""
-    if not stage.run:
-        yield error(where, f"stage {stage.name} runs no update", "name an optimiser in run")
+    if not stage.run and not stage.watch:
+        cure = "name an optimiser in run, or, to look only, a metric in watch"
+        yield error(where, f"stage {stage.name} runs no update", cure)
     for key, names in (("run", stage.run), ("watch", stage.watch)):
         for name in map(str, names):
             if name not in body.names:

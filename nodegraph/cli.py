@@ -72,6 +72,16 @@ def parser() -> argparse.ArgumentParser:
 
     sub.add_argument("--tensorboard", action="store_true", help="write RUN/tensorboard too")
 
+    sub = commands.add_parser("run", help="put pictures through a trained graph")
+    sub.set_defaults(command=run)
+    sub.add_argument("trained", type=Path, metavar="RUN_OR_GRAPH", help="a run's folder, or a file")
+    sub.add_argument("--input", type=Path, metavar="PICTURE", required=True, help="or a folder")
+    sub.add_argument("--output", type=Path, metavar="PICTURE", required=True, help="or a folder")
+    sub.add_argument("--from", dest="start", default="", metavar="NODE", help="takes the picture")
+    sub.add_argument("--to", dest="end", default="", metavar="NODE", help="gives the result")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
+    _chosen(sub)
+
     sub = commands.add_parser("check", help="list all problems of graphs")
     sub.set_defaults(command=check)
     sub.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -394,6 +404,27 @@ def train(options: argparse.Namespace) -> int:
         document.text, places(document),
     )  # fmt: skip
     return follow(trainer, options.tensorboard)
+
+
+def run(options: argparse.Namespace) -> int:
+    """`nodegraph run RUN_OR_GRAPH --input photo.jpg --output out.png`"""
+    from .node import show
+    from .training.pictures import Pictures, listed, opened, put
+
+    pairs = listed(options.input, options.output)
+    graph, state = opened(options.trained, options.preset, settings(options.set))
+    net = Pictures(graph, state, options.start, options.end, options.device)
+    print(f"from {net.start} to {net.end} on {net.device.label}", file=sys.stderr)
+    if net.raw():
+        hint = "name a run's folder for trained ones"
+        print(f"warning: {', '.join(net.raw())}: weights as drawn at random; {hint}",
+              file=sys.stderr)  # fmt: skip
+    put(net, pairs)
+    if net.refused:
+        print(f"{net.end} takes no other size than {show(net.wanted[2:])}: pictures were scaled to "
+              "it and cut", file=sys.stderr)  # fmt: skip
+    print(f"wrote {options.output if len(pairs) > 1 else pairs[0][1]}")
+    return 0
 
 
 def follow(trainer: Any, tensorboard: bool = False) -> int:

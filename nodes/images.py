@@ -111,3 +111,37 @@ class PebbleTexture(_Texture):
 
     aliases = ("Voronoi", "cells", "stones", "texture", "галька", "текстура")
     image = Output("1 3 size size", kind="image")
+
+
+class Fruit(_Texture):
+    """An apple or an orange on grey, drawn as a shaded disc: two images that are good to blend.
+
+    After the figure of Burt & Adelson, A Multiresolution Spline with Application to Image Mosaics,
+    ACM Trans. Graphics, 1983. 1 3 size size in 0..1.
+    """
+
+    aliases = ("apple", "orange", "disc", "fruit", "яблоко", "апельсин")
+    image = Output("1 3 size size", kind="image")
+    picture: Literal["apple", "orange"] = Param("apple")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("seed", "range")
+        return Module(".ops.procedural.Fruit", self.picture, size=self.size, **more)
+
+
+class Mask(Source):
+    """Where to take the one image (1) and where the other (0): a half plane, or a disc.
+
+    Burt & Adelson, A Multiresolution Spline with Application to Image Mosaics, ACM Trans. Graphics,
+    1983. 1 1 size size, the same at every draw.
+    """
+
+    aliases = ("alpha", "matte", "region", "half plane", "disc", "маска")
+    fixed = True
+    mask = Output("1 1 size size", kind="image")
+    form: Literal["left half", "disc"] = Param("left half")
+    size: int = Param(128, min=1, max=16384, unit="px")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.procedural.Mask", self.form, size=self.size)

@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 GRAPHS = sorted((ROOT / "graphs").glob("*.yaml"))
+LEARNING = [path for path in GRAPHS if "run: [" in path.read_text("utf-8")]  # others only look
 
 
 @pytest.fixture

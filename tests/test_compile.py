@@ -242,7 +242,8 @@ def test_the_export_needs_torch_alone_and_has_the_same_losses(
             trained.append([event.stage, event.step, dict(event.metrics)])
     assert json.loads(json.dumps(trained)) == exported
     losses = [v for _, _, values in exported for v in values.values()]
-    assert len(set(map(str, losses))) > 3  # it does learn: the numbers move
+    if any(stage.run for stage in graph.train):
+        assert len(set(map(str, losses))) > 3  # it does learn: the numbers move
 
 
 def test_gradient_reversal_in_generated_code_reverses() -> None:

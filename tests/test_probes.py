@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import GRAPHS, ROOT
+from conftest import LEARNING, ROOT
 
 import nodegraph
 from nodegraph import files
@@ -246,7 +246,7 @@ def test_a_link_carries_a_gradient_only_where_training_needs_it() -> None:
     assert {unfolded.path(t) for t in unfolded.links} >= {"body.x", "body/fc.x", "scores.x"}
 
 
-@pytest.mark.parametrize("path", GRAPHS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", LEARNING, ids=lambda p: p.stem)
 def test_every_graph_can_be_probed_and_starts_without_a_finding(
     path: Path, small: dict[str, dict[str, object]]
 ) -> None:

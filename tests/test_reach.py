@@ -7,6 +7,7 @@ from pathlib import Path
 import hostile
 import pytest
 import torch
+from conftest import LEARNING
 
 from nodegraph import compile as slice_of
 from nodegraph import edits, files
@@ -126,7 +127,7 @@ def hows(found: Reach) -> dict[str, str]:
     return {name: reached.how for name, reached in found.nodes.items()}
 
 
-@pytest.mark.parametrize("path", sorted(GRAPHS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", LEARNING, ids=lambda p: p.stem)
 def test_what_is_reached_is_what_the_planner_evaluates_with_a_gradient(path: Path) -> None:
     graph = files.load(path)
     for preset in ("", *graph.presets):
@@ -137,7 +138,7 @@ def test_what_is_reached_is_what_the_planner_evaluates_with_a_gradient(path: Pat
             assert hows(reach(chosen, SCOPE, update)) == how, (preset, update)
 
 
-@pytest.mark.parametrize("path", sorted(GRAPHS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", LEARNING, ids=lambda p: p.stem)
 def test_the_planner_agrees_with_any_one_node_bypassed_or_frozen(path: Path) -> None:
     """The overlay passes a bypassed node by where the gradient of a node before it is needed."""
     graph, compared = files.load(path), 0

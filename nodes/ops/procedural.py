@@ -76,3 +76,49 @@ class PebbleTexture(FixedImage):
         image = shade * dome * gap + 0.08 * (1 - gap)
         self.image = as_range(image.clamp(0, 1).permute(2, 0, 1)[None].contiguous(), self.range)
         self.image = self.image.to(self.device)
+
+
+def plane(size: int) -> tuple[Tensor, Tensor]:
+    """y and x of each pixel's centre, −1 … 1 over the image: size size each."""
+    at = (torch.arange(size) + 0.5) / size * 2 - 1
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    return y, x
+
+
+class Fruit(FixedImage):
+    """A ball lit from the upper left, 1 3 size size, its skin speckled."""
+
+    SKIN = {"apple": ((0.75, 0.10, 0.12), 12.0), "orange": ((0.95, 0.55, 0.10), 3.0)}
+
+    def __init__(self, picture: str, size: int, seed: int = 0, range: str = "0..1") -> None:
+        self.picture, self.size, self.data_seed, self.range = picture, size, seed, range
+
+    def load(self) -> None:
+        """A disc of radius 0.8; an apple has streaks and a dent, an orange has pores."""
+        colour, stretch = self.SKIN[self.picture]
+        y, x = plane(self.size)
+        radius = torch.hypot(x, y)
+        up = (1 - (radius / 0.8).square()).clamp_min(0).sqrt()  # of the surface, towards us
+        light = (0.35 + 0.75 * (0.8 * up - 0.35 * x - 0.45 * y)).clamp(0.1, 1.2)
+        generator = torch.Generator().manual_seed(self.data_seed)
+        spots = torch.rand(1, 1, round(self.size / stretch) + 1, self.size, generator=generator)
+        skin = torch.nn.functional.interpolate(spots, (self.size, self.size), mode="bilinear")[0, 0]
+        if self.picture == "apple":
+            light = light * (1 - 0.6 * torch.exp(-(x.square() + (y + 0.55).square()) / 0.015))
+        shaded = torch.tensor(colour)[:, None, None] * light * (0.8 + 0.35 * skin)
+        ground = torch.full_like(shaded, 0.55) - 0.15 * y
+        image = torch.where(radius < 0.8, shaded, ground).clamp(0, 1)
+        self.image = as_range(image[None].contiguous(), self.range).to(self.device)
+
+
+class Mask(FixedImage):
+    """1 inside and 0 outside, 1 1 size size."""
+
+    def __init__(self, form: str, size: int) -> None:
+        self.form, self.size = form, size
+
+    def load(self) -> None:
+        """The left half without the column in the middle, or a disc of radius 0.6."""
+        y, x = plane(self.size)
+        inside = x < -0.5 / self.size if self.form == "left half" else torch.hypot(x, y) < 0.6
+        self.image = inside.float()[None, None].to(self.device)

@@ -1,0 +1,327 @@
+"""Pictures from files, put through a part of a graph that was trained.
+
+A picture takes the place of an output of the graph, and the part behind it is checked and compiled
+as any graph is, so it may have a size of its own wherever the network allows that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .. import files, runs
+from ..body import Body
+from ..checks import settled
+from ..compiler.build import compile_slice, resolved, training_module
+from ..compiler.script import weights
+from ..graph import Entry, Graph, GraphError, Ref, choose, refs
+from ..infer import infer
+from ..library import near, standard
+from ..node import Schedule, Shape, Source, show
+from . import checkpoint
+from .device import Device
+from .slices import function_of, needed
+
+
+class Pictures:
+    """A graph with its weights, through which pictures are put from one output to another."""
+
+    def __init__(
+        self, graph: Graph, state: Mapping[str, Tensor] | None, start: str = "", end: str = "",
+        device: str = "auto",
+    ) -> None:  # fmt: skip
+        """`graph` has its preset chosen; without a `state` its weights are as training starts.
+
+        Raises GraphError when `start` or `end` is no picture, or is left out and not clear.
+        """
+        self.graph, self.state = settled(graph), state
+        self.body = resolved(self.graph, standard())
+        self.device = Device.choose(device)
+        self.start = self.chosen("from", start, sources(self.body))
+        self.end = self.chosen("to", end, ends(self.body, self.start))
+        self.wanted = self.body.value(self.start).shape
+        self.nets: dict[Shape, tuple[nn.Module, list[Any]] | None] = {}
+
+    def chosen(self, option: str, text: str, known: list[Ref]) -> Ref:
+        """The output that an option names, or the only one there is."""
+        said = ", ".join(map(str, known)) or "none"
+        if not text:
+            if len(known) != 1:
+                raise GraphError(f"--{option}: name the output that is meant; pictures are: {said}")
+            return known[0]
+        ref = whole(self.body, Ref(text) if text in self.body.calls else Ref.parse(text))
+        if ref.node not in self.body.calls:
+            hint = near(text, self.body.calls)
+            raise GraphError(f"--{option} {text}: there is no such node{hint}")
+        if ref.port not in self.body.calls[ref.node].outputs:
+            ports = ", ".join(f"{ref.node}.{p}" for p in self.body.calls[ref.node].outputs)
+            raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
+        if not is_picture(self.body, ref):
+            shape = show(self.body.value(ref).shape)
+            raise GraphError(f"--{option} {text} gives {shape}, no picture; these do: {said}")
+        if option == "to" and self.start not in behind(self.body, ref):
+            raise GraphError(f"--to {text}: this picture does not come of {self.start}")
+        return ref
+
+    def raw(self) -> list[str]:
+        """The nodes on the way whose weights nothing was trained to."""
+        if self.state is not None:
+            return []
+        graph = placed(self.graph, self.body, self.start, self.end, (1, *self.wanted[1:]))
+        calls = [c for n, c in self.body.calls.items() if n in graph.nodes]
+        return [c.name for c in calls if c.weights() and not c.files()]
+
+    def through(self, picture: Image.Image) -> Image.Image:
+        """What the graph makes of a picture: in its own size if the network takes that, else in
+        the graph's, the middle cut out."""
+        channels, *size = self.wanted[1:]
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        if (found := self.net(picture.height, picture.width)) is None:
+            picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BICUBIC)
+            found = self.net(*size)
+        assert found is not None
+        net, given = found
+        x = self.scaled(tensor_of(picture)).to(self.device.name)
+        with torch.no_grad():
+            y = net(x, *given)
+        return picture_of(self.unscaled(y))
+
+    @property
+    def refused(self) -> bool:
+        """Whether some picture had to be scaled to the graph's size."""
+        return None in self.nets.values()
+
+    @property
+    def signed(self) -> bool:
+        """Whether the graph's pictures are in −1..1."""
+        return getattr(self.body.calls[self.start.node].node, "range", "0..1") == "-1..1"
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """0..1 as the graph has it."""
+        return x * 2 - 1 if self.signed else x
+
+    def unscaled(self, y: Tensor) -> Tensor:
+        """What `scaled` was given."""
+        return (y + 1) / 2 if self.signed else y
+
+    def net(self, high: int, wide: int) -> tuple[nn.Module, list[Any]] | None:
+        """The network for pictures of this size and what else flows into it; None where it takes
+        no such size."""
+        shape = (1, self.wanted[1], high, wide)
+        if shape not in self.nets:
+            self.nets[shape] = self.built(shape)
+        return self.nets[shape]
+
+    def built(self, shape: Shape) -> tuple[nn.Module, list[Any]] | None:
+        """`net`, made."""
+        own = shape[2:] == self.wanted[2:]
+        graph = placed(self.graph, self.body, self.start, self.end, shape)
+        body, problems = infer(graph, standard())
+        if any(p.severity == "error" for p in problems) or not self.fits(body):
+            if own:
+                resolved(graph, standard())  # says what is wrong
+                raise GraphError(f"{self.end} can't be computed from one picture at {self.start}")
+            return None
+        drawn, given = self.given(graph, body)
+        net = compile_slice(graph, [stand_in(self.graph), *drawn], [str(self.end)]).eval()
+        if self.state is None:
+            self.load_files(net, body)
+        else:
+            known = {k: v for k, v in self.state.items() if k in net.state_dict()}
+            try:
+                net.load_state_dict(known)
+            except RuntimeError as error:
+                raise GraphError(f"the checkpoint is of another graph: {error}") from error
+        return net.to(self.device.name), given
+
+    def fits(self, body: Body) -> bool:
+        """Whether the weights have the shapes that the graph has."""
+        return all(c.weights() == self.body.calls[n].weights() for n, c in body.calls.items()
+                   if n in self.body.calls)  # fmt: skip
+
+    def given(self, graph: Graph, body: Body) -> tuple[list[str], list[Any]]:
+        """Other values that flow in, by their outputs: sources are drawn once, schedules are as at
+        the end of the last stage."""
+        made = training_module(graph, body).make_sources()
+        found: dict[str, Any] = {}
+        steps = int(self.graph.train[-1].steps) if self.graph.train else 1  # type: ignore[arg-type]
+        for name, call in body.calls.items():
+            if isinstance(call.node, Source):
+                try:
+                    made[name].start(name, 0, self.device.name)
+                    values = made[name].draw()
+                except (OSError, ValueError, ImportError) as error:
+                    raise GraphError(f"{name}: {error}") from error
+                found |= {f"{name}.{p}": v for p, v in zip(call.outputs, values, strict=True)}
+            elif isinstance(call.node, Schedule):
+                recipe = call.node.recipe(call.at)
+                function = function_of(call.node, recipe.target)
+                found[name] = function(steps, steps, *recipe.args, **recipe.kwargs)
+        return list(found), list(found.values())
+
+    def load_files(self, net: nn.Module, body: Body) -> None:
+        """The weights that a graph starts from."""
+        from nodegraph.nodes.ops.weights import load_weights
+
+        try:
+            load_weights(net, weights(body), self.graph.folder)
+        except (OSError, ValueError, ImportError) as error:
+            raise GraphError(str(error)) from error
+
+
+# Which part --------------------------------------------------------------------------------------
+
+
+def whole(body: Body, ref: Ref) -> Ref:
+    """An output with its port, also where it is the only one."""
+    ports = body.calls[ref.node].outputs if ref.node in body.calls else {}
+    return Ref(ref.node, next(iter(ports))) if not ref.port and len(ports) == 1 else ref
+
+
+def is_picture(body: Body, ref: Ref) -> bool:
+    """Whether an output is shaped as pictures are: N 1 H W or N 3 H W."""
+    shape = body.value(ref).shape
+    return len(shape) == 4 and shape[1] in (1, 3)
+
+
+def sources(body: Body) -> list[Ref]:
+    """The pictures that sources give."""
+    found = [Ref(n, p) for n, c in body.calls.items() if isinstance(c.node, Source)
+             for p in c.outputs]  # fmt: skip
+    return [r for r in found if is_picture(body, r)]
+
+
+def ends(body: Body, start: Ref) -> list[Ref]:
+    """The pictures that come of `start` and are not on the way to another one."""
+    found = [Ref(n, p) for n, c in body.calls.items() for p in c.outputs]
+    before = {r: behind(body, r) for r in found if is_picture(body, r)}
+    come = [r for r in before if start in before[r]]
+    passed = {r.node for o in come for r in before[o]}
+    return [r for r in come if r.node not in passed]
+
+
+def behind(body: Body, ref: Ref) -> set[Ref]:
+    """All outputs that one is computed from."""
+    calls = needed(body, [ref])
+    return {whole(body, r) for c in calls for r in c.sources}
+
+
+def stand_in(graph: Graph) -> str:
+    """A new name, of the node that takes the place of an output."""
+    name = "picture"
+    while name in graph.nodes:
+        name += "_"
+    return name
+
+
+def placed(graph: Graph, body: Body, start: Ref, end: Ref, shape: Shape) -> Graph:
+    """The part of a graph that computes `end` with a picture in the place of `start`: no stages,
+    and one example of each other source."""
+    picture = stand_in(graph)
+
+    def moved(ref: Ref) -> Ref:
+        return Ref(picture) if whole(body, ref) == start else ref
+
+    links = {to: moved(s) if isinstance(s, Ref) else tuple(map(moved, s))
+             for to, s in graph.links.items()}  # fmt: skip
+    kept: set[str] = set()
+    stack = [moved(end).node]
+    while stack:
+        name = stack.pop()
+        if name not in kept:
+            kept.add(name)
+            stack += [r.node for to, s in links.items() if to.node == name for r in refs(s)]
+            stack += [graph.nodes[name].shares] if name in graph.nodes else []
+    nodes = {n: one_example(body, n, e) for n, e in graph.nodes.items() if n in kept}
+    nodes[picture] = Entry("Constant", {"shape": shape})
+    return graph.with_(
+        nodes=nodes, links={t: s for t, s in links.items() if t.node in nodes}, train=()
+    )
+
+
+def one_example(body: Body, name: str, entry: Entry) -> Entry:
+    """A source that draws one example, as there is one picture; other nodes as they are."""
+    node = body.calls[name].node
+    if isinstance(node, Source) and "batch" in type(node).settings:
+        return replace(entry, params={**entry.params, "batch": 1})
+    return entry
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+def opened(
+    place: Path, preset: str, settings: Mapping[str, Any]
+) -> tuple[Graph, dict[str, Tensor] | None]:
+    """The graph of a run at its newest checkpoint with its weights, or that of a file alone."""
+    if place.is_dir():
+        about = runs.about(place)
+        saved, state = checkpoint.load(checkpoint.latest(place))
+        text, chosen, turned = runs.graph_text(place, state.get("graph", 0))
+        graph = files.parse(text, str(place)).graph.with_(folder=about.get("folder", ""))
+        return choose(graph, preset or chosen, {**turned, **settings}), saved
+    return choose(files.load(place), preset, settings), None
+
+
+def listed(given: Path, out: Path) -> list[tuple[Path, Path]]:
+    """What to read and where to write it: of a folder all its pictures, as PNG."""
+    from nodegraph.nodes.ops.images import SUFFIXES
+
+    if given.is_dir():
+        found = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise GraphError(f"{given} has no pictures; known are {', '.join(SUFFIXES)}")
+        if out.is_file():
+            raise GraphError(f"{out} is a file; --output names a folder where --input does")
+        names = [p.stem for p in found]
+        return [(p, out / f"{p.stem if names.count(p.stem) == 1 else p.name}.png") for p in found]
+    if not given.is_file():
+        raise GraphError(f"{given}: no such file or folder")
+    out = out / f"{given.stem}.png" if out.is_dir() else out
+    if out.suffix.lower() not in Image.registered_extensions():
+        raise GraphError(f"{out}: call it .png or .jpg, or name a folder that is there")
+    return [(given, out)]
+
+
+def read(path: Path) -> Image.Image:
+    """A picture, upright. Raises GraphError for what is none."""
+    try:
+        with Image.open(path) as picture:
+            upright = ImageOps.exif_transpose(picture)
+            upright.load()
+            return upright
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise GraphError(f"{path} can't be read as a picture: {error}") from error
+
+
+def put(net: Pictures, pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Put pictures through and write what comes out, with a bar if they are many. Raises
+    GraphError and OSError."""
+    for given, out in tqdm(pairs, unit="picture", disable=len(pairs) == 1):
+        made = net.through(read(given))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            made.save(out)
+        except ValueError as error:
+            raise GraphError(f"{out} can't be written: {error}") from error
+
+
+def tensor_of(picture: Image.Image) -> Tensor:
+    """Pixels in 0..1, 1 C H W."""
+    pixels = torch.from_numpy(np.array(picture))
+    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return pixels[None].float() / 255
+
+
+def picture_of(y: Tensor) -> Image.Image:
+    """The first example of N C H W in 0..1; what lies outside is cut off."""
+    pixels = (y[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)

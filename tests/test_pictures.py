@@ -1,0 +1,176 @@
+"""`nodegraph run`: pictures from files through a part of a graph that was trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+from test_cli import says
+from torch import Tensor
+from torch.nn import functional
+
+import nodegraph
+from nodegraph import files
+from nodegraph.training import checkpoint
+
+CONVS = """\
+nodegraph: 1
+params: {folder: photos}
+nodes:
+  picture: {type: ImageFolder, path: $folder, size: 16, batch: 4, range: -1..1, workers: 0}
+  conv: {type: Conv2d, channels: 3, kernel: 3, padding: 1, in: {x: picture.image}}
+  norm: {type: BatchNorm2d, in: {x: conv}}
+  drop: {type: Dropout, in: {x: norm}}
+  loss: {type: MSE, in: {x: drop, target: picture.image}}
+  adam: {type: Adam, lr: 0.05, over: [conv, norm], in: {loss: loss}}
+train:
+  - {stage: fit, steps: 8, run: [adam], watch: [loss]}
+"""
+ROWS = CONVS.replace(
+    "  norm: {type: BatchNorm2d, in: {x: conv}}\n",
+    "  flat: {type: Flatten, in: {x: conv}}\n"
+    "  rows: {type: Linear, features: 768, in: {x: flat}}\n"
+    "  norm: {type: Reshape, size: [3, 16, 16], in: {x: rows}}\n",
+).replace("[conv, norm]", "[conv, rows]")
+
+
+def run_of(text: str, folder: Path) -> Path:
+    """A run that is done, on photographs that are gone by now."""
+    photos = folder.with_name("photos")
+    for i in range(8):
+        photo(photos / f"{i}.png", (20, 20), seed=i)
+    graph = files.parse(text).graph
+    for _ in nodegraph.train(graph, settings={"folder": str(photos)}, run=folder):
+        pass
+    shutil.rmtree(photos)
+    return folder
+
+
+def photo(path: Path, size: tuple[int, int], seed: int = 0) -> Path:
+    pixels = numpy.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), numpy.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def pixels(path: Path) -> Tensor:
+    """3 H W in 0..255."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(numpy.array(picture)).permute(2, 0, 1).float()
+
+
+def by_hand(weights: dict[str, Tensor], path: Path) -> Tensor:
+    """What CONVS makes of a picture, in evaluation mode: 3 H W in 0..255."""
+    x = pixels(path)[None] / 255 * 2 - 1
+    y = functional.conv2d(x, weights["conv.weight"], weights["conv.bias"], padding=1)
+    names = ("running_mean", "running_var", "weight", "bias")
+    y = functional.batch_norm(y, *(weights[f"norm.{n}"] for n in names))
+    return ((y[0] + 1) / 2).clamp(0, 1) * 255
+
+
+def test_a_run_makes_of_a_picture_what_its_newest_checkpoint_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, given, out = run_of(CONVS, tmp_path / "run"), photo(tmp_path / "a.png", (30, 21)), "b.png"
+    status, told = says(
+        capsys, "run", str(run), "--input", str(given), "--output", str(tmp_path / out)
+    )
+    assert status == 0 and "from picture.image to drop.y" in told and "warning" not in told
+    made = pixels(tmp_path / out)
+    assert made.shape == (3, 21, 30)  # its own size, in one piece
+    saved = checkpoint.found(run)
+    new, old = (checkpoint.load(p)[0] for p in (saved[-1], saved[0]))
+    assert (made - by_hand(new, given)).abs().max() <= 0.51
+    assert (made - by_hand(old, given)).abs().max() > 5  # not the weights of the beginning
+
+
+def test_a_network_of_one_size_gets_the_middle_in_its_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, given = run_of(ROWS, tmp_path / "run"), photo(tmp_path / "a.jpg", (40, 30))
+    out = tmp_path / "new" / "b.jpg"
+    status, told = says(capsys, "run", str(run), "--input", str(given), "--output", str(out))
+    assert status == 0 and "takes no other size than 16×16" in told
+    assert pixels(out).shape == (3, 16, 16)
+
+
+def test_a_folder_goes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(CONVS, tmp_path / "run")
+    for i, size in enumerate([(12, 9), (9, 12), (12, 9)]):
+        photo(tmp_path / "in" / f"{i}.png", size, seed=i)
+    photo(tmp_path / "in" / "0.jpg", (5, 5))
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    words = ["run", str(run), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    status, told = says(capsys, *words)
+    assert status == 0 and "4/4" in told
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["0.jpg.png", "0.png.png", "1.png", "2.png"]
+    weights = checkpoint.load(checkpoint.latest(run))[0]
+    for i in (1, 2):
+        wanted = by_hand(weights, tmp_path / "in" / f"{i}.png")
+        assert (pixels(tmp_path / "out" / f"{i}.png") - wanted).abs().max() <= 0.51
+
+
+def test_a_part_is_named_and_the_other_sources_are_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, given = str(ROOT / "graphs" / "spline_blend.yaml"), photo(tmp_path / "a.png", (65, 65))
+    out = tmp_path / "b.png"
+    words = ["run", graph, "--input", str(given), "--output", str(out), "--set", "size=65"]
+    status, told = says(capsys, *words, "--from", "one", "--to", "cut")
+    assert status == 0 and "from one.image to cut.image" in told
+    made, one = pixels(out), pixels(given)
+    assert torch.equal(made[..., :32], one[..., :32])  # where the mask is 1
+    assert (made[..., 32:] - one[..., 32:]).abs().mean() > 10
+
+
+def test_weights_that_nothing_was_trained_to_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.yaml").write_text(CONVS)
+    given = photo(tmp_path / "a.png", (8, 8))
+    words = ["--input", str(given), "--output", str(tmp_path / "b.png")]
+    status, told = says(capsys, "run", str(tmp_path / "net.yaml"), *words)
+    assert status == 0 and "warning: conv, norm: weights as drawn at random" in told
+
+
+@pytest.mark.parametrize(
+    "graph, words, sentence",
+    [
+        ("pyramid", [], "name the output that is meant; pictures are: collapse.image"),
+        ("spline_blend", ["--to", "cut"], "name the output that is meant; pictures are: one."),
+        ("spline_blend", ["--from", "ones"], "there is no such node; did you mean 'one'"),
+        ("pyramid", ["--to", "pyramid.L9"], "--to pyramid.L9 is no output; there are: pyramid.L0"),
+        ("pyramid", ["--to", "error"], "--to error gives a scalar, no picture; these do: collapse"),
+        ("pyramid", ["--to", "collapse", "--output", "b.xyz"], "b.xyz: call it .png or .jpg"),
+        ("pyramid", ["--to", "collapse", "--input", "none.png"], "none.png: no such file"),
+        ("pyramid", ["--to", "collapse", "--input", "bad.png"], "bad.png can't be read"),
+        ("pyramid", ["--to", "collapse", "--input", "."], "b.png is a file"),
+        ("pyramid", ["--to", "collapse", "--device", "tpu"], "no device 'tpu' on this machine"),
+        ("pyramid", ["--to", "image"], "this picture does not come of image.image"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_run_is_told_with_the_choices(
+    graph: str, words: list[str], sentence: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "a.png", (33, 33))
+    (tmp_path / "bad.png").write_text("no picture")
+    if "." in words:
+        photo(tmp_path / "b.png", (3, 3))
+    name = str(ROOT / "graphs" / f"{graph}.yaml")
+    status, told = says(capsys, "run", name, "--input", "a.png", "--output", "b.png", *words)
+    assert status == 1 and sentence in told
+
+
+def test_a_folder_without_a_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = photo(tmp_path / "a.png", (8, 8))
+    words = ["--input", str(given), "--output", str(tmp_path / "b.png")]
+    status, told = says(capsys, "run", str(tmp_path), *words)
+    assert status == 1 and "is no folder of a run" in told
