@@ -41,7 +41,7 @@ LEAST = 1e-4  # relative to the largest of its tensor
 NOISE = 1e-8  # of the value, what rounding makes of a difference
 NUMBERS = 48  # of a tensor that are moved
 EXAMPLES = 3  # of a batch
-LENGTHS = {"N": 3, "M": 3, "C": 4, "H": 6, "W": 7, "h": 3, "w": 4, "D": 5, "K": 4, "...": 4}
+LENGTHS = {"N": 3, "M": 3, "C": 4, "H": 6, "W": 7, "h": 3, "w": 4, "D": 8, "K": 4, "...": 4}
 NOTHING = (Source, Schedule, Optimiser, View, Metric)
 
 
