@@ -23,7 +23,7 @@ def small() -> dict[str, dict[str, object]]:
         "dcgan": {"batch": 16},
         "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},
         "spatial_transformer": {"batch": 16},
-        "deepwarp": {"batch": 8},
+        "deepwarp": {"batch": 8, "held_out": 40},
         "gmmn_ae": {"batch": 50, "count": 300},
         "feature_inversion": {"size": 16, "image": (1, 3, 16, 16)},
         "fgsm": {"train_steps": 3, "count": 8, "shape": (8, 1, 16, 16)},
