@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import shutil
 import threading
@@ -19,6 +20,7 @@ from screen import Screen
 from soak import GRAPH, grown, soak
 
 from nodegraph import files, runs
+from nodegraph.gui import desktop
 from nodegraph.gui.live import Live
 from nodegraph.gui.probing import notes_on
 
@@ -535,3 +537,44 @@ def test_watching_a_run_leaves_no_items_behind(screen: Screen) -> None:
     samples = soak(screen, 500, 60.0, 60)
     assert len(samples) >= 6 and samples[-1].pictures > 10
     assert set(grown(samples).values()) == {0}, samples
+
+
+# A picture through the run -----------------------------------------------------------------------
+
+
+def drop_file(screen: Screen, path: Path) -> None:
+    """Hand a file over as the window system does, by the callback that GLFW has."""
+    library = desktop.glfw()
+    ours = library.glfwSetDropCallback(library.glfwGetCurrentContext(), desktop.drop)
+    assert ours, "the window takes no files"
+    desktop.drop(None, 1, (ctypes.c_char_p * 1)(str(path).encode()))
+
+
+def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
+    screen: Screen, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 48), (200, 100, 50)).save(given := tmp_path / "photo.png")
+    screen.load(graph=files.load(GRAPHS / "pyramid.yaml"))
+    drop_file(screen, given)
+    assert screen.wait(lambda: "train, or open a run" in str(screen.session.message))
+    assert screen.wait(lambda: screen.session.analysis is not None, 60)
+    screen.key("f5")
+    live = live_of(screen)
+    assert screen.wait(lambda: live.state == "finished", START)
+    dropped = screen.window.dropped
+    drop_file(screen, given)  # two nodes could give the result
+    assert screen.wait(lambda: "select that node" in str(screen.session.message), 120)
+    assert not screen.window.popups.open
+    screen.session.select(["collapse"])
+    drop_file(screen, given)
+    assert screen.wait(lambda: screen.window.popups.open, 120), screen.session.message
+    with Image.open(dropped.out) as made:
+        assert made.size == (64, 48) and made.getpixel((0, 0)) == (200, 100, 50)
+    screen.turn(4)
+    x, y = screen.dpg.get_item_rect_min("dropped:save")
+    screen.click((x + 10, y + 8))
+    screen.turn(4)
+    screen.rewrite("saved")
+    assert screen.wait(lambda: (tmp_path / "saved.png").exists())

@@ -47,7 +47,7 @@ def test_the_window_does_what_people_do_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(LACKING), reason=LACKING)
 def test_people_train_in_the_window(tmp_path: Path) -> None:
-    assert run_cases("live_cases.py", tmp_path) >= 14
+    assert run_cases("live_cases.py", tmp_path) >= 15
 
 
 def test_without_a_display_one_sentence_says_what_to_do() -> None:

@@ -1,6 +1,6 @@
-"""What the window system offers beside Dear PyGui: waiting for events, and the clipboard.
+"""What the window system offers beside Dear PyGui: events, the clipboard, dropped files.
 
-Both are functions of GLFW, which Dear PyGui carries. Its own `get_clipboard_text` ends the process
+All are functions of GLFW, which Dear PyGui carries. Its own `get_clipboard_text` ends the process
 when the clipboard holds no text.
 """
 
@@ -9,11 +9,21 @@ from __future__ import annotations
 import ctypes
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from ..session import Clipboard
+
+DROP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
+DROPPED: list[Path] = []  # files that were dropped, and that nobody has taken yet
+
+
+@DROP
+def drop(_: Any, count: int, paths: Any) -> None:
+    """GLFW's callback."""
+    DROPPED.extend(Path(paths[i].decode("utf-8", "surrogateescape")) for i in range(count))
 
 
 @cache
@@ -24,6 +34,9 @@ def glfw() -> Any:
         found.glfwGetClipboardString.restype = ctypes.c_char_p
         found.glfwGetClipboardString.argtypes = [ctypes.c_void_p]
         found.glfwSetClipboardString.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        found.glfwGetCurrentContext.restype = ctypes.c_void_p
+        found.glfwSetDropCallback.restype = ctypes.c_void_p
+        found.glfwSetDropCallback.argtypes = [ctypes.c_void_p, DROP]
     except AttributeError:
         return None
     return found
@@ -37,6 +50,13 @@ def wait(seconds: float) -> bool:
         return True
     library.glfwWaitEventsTimeout(ctypes.c_double(seconds))
     return time.perf_counter() - begin < 0.95 * seconds
+
+
+def take_drops() -> None:
+    """Let files be dropped on the window, which is there by now."""
+    library = glfw()
+    if library is not None and (window := library.glfwGetCurrentContext()):
+        library.glfwSetDropCallback(window, drop)
 
 
 class SystemClipboard(Clipboard):

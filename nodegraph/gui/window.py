@@ -29,6 +29,7 @@ from .commands import BY_NAME, COMMANDS, SECTIONS, by_key, shortcut
 from .dock import TABS as TABS_OF_DOCK
 from .dock import Dock
 from .documents import Documents, Tab
+from .dropped import Dropped
 from .fields import Fields
 from .gallery import Gallery
 from .geometry import holds
@@ -157,6 +158,7 @@ class Window:
         for part in self.parts:
             part.scale = self.scale
         self.textures = Textures()
+        self.dropped = Dropped(popups, documents, self.dock.choose)
         margin = theme.padded(MARGIN * self.scale, 8 * self.scale)
         with dpg.window(tag="main", no_scrollbar=True, no_scroll_with_mouse=True):
             self.menu_bar()
@@ -185,6 +187,7 @@ class Window:
         dpg.set_viewport_resize_callback(self.arrange)
         dpg.show_viewport()
         dpg.render_dearpygui_frame()
+        desktop.take_drops()
         self.quiet = 0
         self.arrange()
         self.worker.start()
@@ -312,6 +315,11 @@ class Window:
         if self.documents.tick(time.monotonic(), busy):
             self.quiet = 0
         self.popups.stay_inside()
+        while desktop.DROPPED:
+            self.guarded(partial(self.dropped.take, desktop.DROPPED.pop(0)))
+            self.quiet = 0
+        if self.dropped.poll():
+            self.quiet = 0
         for tab in self.documents.tabs:
             self.guarded(partial(self.hear, tab))
         if self.tab is not None:
@@ -424,6 +432,7 @@ class Window:
         documents, tabs = self.documents, self.inspector.tabs
         return {
             "own_nodes": self.own_nodes.choose, "gradcheck": self.gradcheck,
+            "put": self.dropped.ask,
             "new": documents.new, "open": documents.ask_open, "save": documents.save,
             "save_as": partial(documents.save, as_=True), "close": documents.close,
             "next_tab": documents.next, "quit": self.quit, "theme": self.switch_theme,
@@ -492,6 +501,7 @@ class Window:
         for tab in self.documents.tabs:
             tab.live.close()
         self.worker.close()
+        self.dropped.close()
         self.documents.journal.close()
         dpg.destroy_context()
 
