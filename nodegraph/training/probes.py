@@ -286,7 +286,9 @@ def dead(
         outputs = unfolded.body.calls[source.node].outputs
         return of_output.get(Ref(source.node, source.port or next(iter(outputs))))
 
-    for name, call in unfolded.body.calls.items():
+    calls = unfolded.body.calls
+    at_zero = {name for name, call in calls.items() if call.owner in starting}
+    for name, call in calls.items():
         if name.startswith(TAP):
             if unfolded.links[name].node in ill:
                 ill.add(name)
@@ -306,7 +308,8 @@ def dead(
             path = unfolded.path(name)
             if not math.isfinite(found["mean"]) or not math.isfinite(found["std"]):
                 yield finding("not finite", path, "some of its values are not finite")
-            elif call.owner in starting:
+            elif name in at_zero or all(unfolded.links[r.node].node in at_zero for r in made):
+                at_zero.add(name)
                 continue
             elif found["zeros"] >= DEAD:
                 share = 100 * found["zeros"]
