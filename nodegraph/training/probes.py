@@ -290,8 +290,9 @@ def dead(
     at_zero = {name for name, call in calls.items() if call.owner in starting}
     for name, call in calls.items():
         if name.startswith(TAP):
-            if unfolded.links[name].node in ill:
-                ill.add(name)
+            for kind in (ill, at_zero):
+                if unfolded.links[name].node in kind:
+                    kind.add(name)
             continue
         if any(r.node in ill for r in call.sources):
             ill.add(name)
@@ -301,6 +302,8 @@ def dead(
         made = [r for r in call.sources if r.node.startswith(TAP)]
         if outside or not made:
             continue
+        fed = {name, *(r.node for r in made)}
+        counts = getattr(call.node, "stops_gradient", False)  # 0 and 1 may be all it knows
         for port, value in call.outputs.items():
             found = of_output.get(Ref(name, port))
             if found is None or math.prod(value.shape) < 2:
@@ -308,7 +311,7 @@ def dead(
             path = unfolded.path(name)
             if not math.isfinite(found["mean"]) or not math.isfinite(found["std"]):
                 yield finding("not finite", path, "some of its values are not finite")
-            elif name in at_zero or all(unfolded.links[r.node].node in at_zero for r in made):
+            elif found["zeros"] >= DEAD and (counts or any(n in at_zero for n in fed)):
                 at_zero.add(name)
                 continue
             elif found["zeros"] >= DEAD:
