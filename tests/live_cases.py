@@ -135,6 +135,7 @@ def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> N
     screen.key("f10")
     assert screen.wait(lambda: live.step == before + 2, 60)
     old = live.folder
+    screen.turn(6)  # the bar may still change its rows
     x, y = dpg.get_item_rect_min("transport:time")
     screen.click((x + 8, y + 10))  # at the very beginning
     screen.turn(4)
