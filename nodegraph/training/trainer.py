@@ -32,7 +32,7 @@ from .faults import explain, out_of_memory
 from .moment import Moment
 
 SAVE_EVERY = 10.0  # seconds between checkpoints where a tenth of the stage takes longer
-SAVE_SHARE = 0.02  # of the time of training that they may take then
+SAVE_SHARE = 0.005  # of the time of training that they may take then
 LOG_EVERY = 0.1  # seconds between lines of losses in the log
 
 
