@@ -1,10 +1,12 @@
 """Optimisers that search: between bounds, by the sign of the gradient alone, or both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .each_weight import EachWeight, State
 
 Bound = float | Tensor
 
@@ -78,45 +80,30 @@ def as_row(tensor: Tensor) -> Any:
     return tensor.detach().double().cpu().flatten().numpy()
 
 
-class ProjectedSign(torch.optim.Optimizer):
+class ProjectedSign(EachWeight):
     """w ← w − lr · sign(g), cut off at the bounds."""
 
     def __init__(self, params: Any, lr: float = 0.1, low: Bound = 0.0, high: Bound = 1.0) -> None:
         super().__init__(params, {"lr": lr, "low": low, "high": high})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of all weights that have a gradient."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is not None:
-                    ends = (spread_bound(group[end], w) for end in ("low", "high"))
-                    w.copy_((w - group["lr"] * w.grad.sign()).clamp(*ends))
+    def move(self, w: Tensor, g: Tensor, state: State, option: Mapping[str, Any]) -> None:
+        """A step against the sign, and back between the bounds."""
+        ends = (spread_bound(option[end], w) for end in ("low", "high"))
+        w.copy_((w - option["lr"] * g.sign()).clamp(*ends))
 
 
-class Bisection(torch.optim.Optimizer):
+class Bisection(EachWeight):
     """w ← w − s · sign(g); s halves with each step from the first change of the sign on."""
 
     def __init__(self, params: Any, lr: float = 1.0) -> None:
         super().__init__(params, {"lr": lr})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step of all weights that have a gradient."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is None:
-                    continue
-                state, sign = self.state[w], w.grad.sign()
-                # The share of lr that a step is: 1 until the sign turns, then 1/2, 1/4, …
-                share = state.get("share", torch.ones_like(w))
-                turned = (share < 1) | (sign * state.get("sign", sign) < 0)
-                state["share"] = share = torch.where(turned, share / 2, share)
-                state["sign"] = sign
-                w -= group["lr"] * share * sign
+    def move(self, w: Tensor, g: Tensor, state: State, option: Mapping[str, Any]) -> None:
+        """A step against the sign, half as long as the last one after the first turn."""
+        sign = g.sign()
+        # The share of lr that a step is: 1 until the sign turns, then 1/2, 1/4, …
+        share = state.get("share", torch.ones_like(w))
+        turned = (share < 1) | (sign * state.get("sign", sign) < 0)
+        state["share"] = share = torch.where(turned, share / 2, share)
+        state["sign"] = sign
+        w -= option["lr"] * share * sign

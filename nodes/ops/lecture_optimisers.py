@@ -1,30 +1,23 @@
 """Optimisers as the lecture writes them; torch's differ in where ε stands and what α multiplies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-State = dict[str, Any]
+from .each_weight import EachWeight, State
 
 
-class LectureOptimiser(torch.optim.Optimizer):
+class LectureOptimiser(EachWeight):
     """Moves each weight by `change`, which has a state for each."""
 
     def __init__(self, params: Any, lr: float = 0.01, **options: Any) -> None:
         super().__init__(params, {"lr": lr, **options})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One update of all weights that have a gradient."""
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for w in group["params"]:
-                if w.grad is not None:
-                    w += self.change(w.grad, self.state[w], group)
+    def move(self, w: Tensor, g: Tensor, state: State, option: Mapping[str, Any]) -> None:
+        """Add the change to a weight."""
+        w += self.change(g, state, option)
 
     def change(self, g: Tensor, state: State, option: Mapping[str, Any]) -> Tensor:
         """What is added to a weight with the gradient g."""
