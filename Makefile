@@ -15,7 +15,7 @@ train: setup  # make train GRAPH=graphs/lenet.yaml ARGS="--preset quick"
 	$(PYTHON) -m nodegraph train $(GRAPH) $(ARGS)
 
 test: setup lint
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not accept" $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not accept" $(ARGS)
 
 accept: setup
 	$(PYTHON) -m pytest -m accept $(ARGS)
