@@ -112,7 +112,15 @@ class Nodes(tuple[str, ...]):
 
 
 class Text(str):
-    """The type of a parameter that is any text (a path, a URL): the widget is a text field."""
+    """The type of a parameter that is any text: the widget is a text field."""
+
+
+class FilePath(Text):
+    """The type of a parameter that names a file, which the editor lets people browse for."""
+
+
+class FolderPath(Text):
+    """The type of a parameter that names a folder, which the editor lets people browse for."""
 
 
 class Recipe:
@@ -188,7 +196,7 @@ def _coerce(type_: Any, value: Any) -> Any:
         return None if None in items or not items else items
     if type_ is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < 1e300 else None
-    if type_ in (str, Text):
+    if type_ in (str, Text, FilePath, FolderPath):
         return value if isinstance(value, str) else None
     return value if type(value) is type_ else None
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from nodegraph.node import Axes, Module, Output, Param, Recipe, Source, Text
+from nodegraph.node import Axes, FilePath, FolderPath, Module, Output, Param, Recipe, Source
 
 from .held import FIXED, drawn
 
@@ -19,7 +19,7 @@ class ImageFile(Source):
     aliases = ("picture", "photo", "style image", "content image", "картинка", "изображение")
     fixed = True
     image = Output("1 3 size size", kind="image")
-    path: Text = Param(doc="of the file; relative to the folder that the run is started in")
+    path: FilePath = Param(doc="of the file; relative to the folder that the run is started in")
     size: int = Param(128, min=1, max=16384, unit="px")
     range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
 
@@ -60,7 +60,7 @@ class ImageFolder(Source):
     aliases = ("dataset", "photos", "files", "папка", "датасет")
     image = Output("N 3 size size", kind="image")
     label = Output("N", kind="labels", classes="classes")
-    path: Text = Param(doc="of the folder; relative to the folder that the run is started in")
+    path: FolderPath = Param(doc="of the folder; relative to the folder that the run is started in")
     classes: int = Param(1, min=1, max=65536, doc="how many class folders there are")
     batch: int = Param(64, min=1, max=65536)
     size: int = Param(64, min=1, max=16384, unit="px")

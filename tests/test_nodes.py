@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from nodegraph import library
 from nodegraph.node import (
+    FilePath,
+    FolderPath,
     Function,
     Loss,
     Metric,
@@ -221,7 +223,8 @@ def test_a_node_is_documented_and_its_sizes_are_bounded(name: str) -> None:
                 setting.coerce((10**9 + 1,) if "tuple" in str(setting.type) else 10**9 + 1)
         if setting.default is not MISSING and setting.default != ():
             assert setting.coerce(setting.default) == setting.default, setting.name
-        assert setting.type in (int, float, bool, Text, Nodes) or typing.get_args(setting.type)
+        plain = int, float, bool, Text, FilePath, FolderPath, Nodes
+        assert setting.type in plain or typing.get_args(setting.type)
 
 
 @pytest.mark.parametrize("name", [n for n in LIBRARY if issubclass(LIBRARY[n], Loss)])

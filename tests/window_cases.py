@@ -721,6 +721,30 @@ def test_weights_from_a_file_are_typed_into_the_inspector(small: Screen) -> None
     assert small.dpg.get_value(inspector_field(small, "weights")) == ""
 
 
+def test_weights_are_chosen_from_the_files_that_are_there(
+    small: Screen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "fc.safetensors").write_bytes(b"")
+    (tmp_path / "mine" / "notes.txt").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    small.click(small.title("fc"))
+    small.turn(3)
+    row = small.dpg.get_item_parent(inspector_field(small, "weights"))
+    items = small.dpg.get_item_children(row, 1)
+    (button,) = [i for i in items if small.dpg.get_item_label(i) == "…"]
+    small.click(small.middle(button))
+    small.turn(3)
+    small.type("mine/")
+    small.turn(2)
+    names = [c.name for c in small.window.popups.choices]
+    assert "mine/" in names and "fc.safetensors" in names and "notes.txt" not in names
+    small.type("fc")
+    small.key("enter")
+    small.turn(3)
+    assert small.session.graph.entry("fc").weights == "mine/fc.safetensors"
+
+
 def test_a_refused_value_gives_way_to_what_holds(small: Screen) -> None:
     small.click(small.title("fc"))
     small.turn(3)

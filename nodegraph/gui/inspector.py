@@ -6,13 +6,13 @@ from functools import partial
 
 import dearpygui.dearpygui as dpg
 
-from ..library import Library
 from ..session import Session
 from .fields import Fields
 from .graph_panel import GraphPanel
 from .node_panel import NodePanel, place_of
 from .palette import Palette
 from .panel import Panel
+from .popups import Popups
 from .tabs import Tabs
 
 WIDTH = 330
@@ -58,11 +58,13 @@ class HistoryPanel(Panel):
 class Inspector:
     """Tabs of panels; the one in front is drawn, the others when they come there."""
 
-    def __init__(self, palette: Palette, fonts: dict[str, int | str], library: Library) -> None:
+    def __init__(self, palette: Palette, fonts: dict[str, int | str], popups: Popups) -> None:
         kinds = {
             "Node": NodePanel, "Graph": GraphPanel, "Checks": ChecksPanel, "History": HistoryPanel,
         }  # fmt: skip
-        self.panels: dict[str, Panel] = {n: kind(palette, fonts) for n, kind in kinds.items()}
+        self.panels: dict[str, Panel] = {
+            name: kind(palette, fonts, popups) for name, kind in kinds.items()
+        }
         self.session: Session | None = None
         self.tabs = Tabs("inspector", [*kinds], self.turned)
 

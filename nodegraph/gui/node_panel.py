@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING
+from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
@@ -11,7 +13,7 @@ import dearpygui.dearpygui as dpg
 from ..body import memory
 from ..graph import Graph, Reference, is_frozen, refs
 from ..layout import OUT
-from ..node import Node, Setting, show
+from ..node import FilePath, FolderPath, Node, Setting, show
 from ..scope import type_name
 from ..session import Session
 from .boxes import clipped
@@ -20,6 +22,9 @@ from .theme import SIZE
 from .values import about, as_text, read, scrubbed
 
 LABEL, BUTTONS = 0.36, 62  # the part of a row that its label takes; pixels for small buttons
+BROWSE = 26  # pixels for the one that opens a choice of files
+WEIGHTS = (".pth", ".pt", ".safetensors")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class NodePanel(Panel):
@@ -120,10 +125,15 @@ class NodePanel(Panel):
         given = as_text(session.graph.nodes[name].weights)
         with dpg.group(horizontal=True, xoffset=self.wide * LABEL):
             dpg.add_text("weights", color=self.palette.text if given else self.palette.dim)
-            item = self.fields.add(
-                given, self.wide * (1 - LABEL) - BUTTONS * self.scale,
-                lambda text: session.set_weights(name, text.strip()), hint="drawn at random",
-            )  # fmt: skip
+            with dpg.group(horizontal=True, horizontal_spacing=int(4 * self.scale)):
+                item = self.fields.add(
+                    given, self.wide * (1 - LABEL) - BUTTONS * self.scale,
+                    lambda text: session.set_weights(name, text.strip()), hint="drawn at random",
+                )  # fmt: skip
+                self.browse(
+                    f"Weights of {name}: a file, or a run's folder", WEIGHTS, True,
+                    lambda path: session.set_weights(name, shortest(path, session.folder)),
+                )  # fmt: skip
         self.tip(
             item,
             "What its weights start from when training starts: a .pth or .safetensors file, a "
@@ -186,10 +196,32 @@ class NodePanel(Panel):
             )  # fmt: skip
             if knob:
                 self.knob(value, knob, setting, change, item)
+        elif setting.type in (FilePath, FolderPath):
+            item = self.field(as_text(value), wide - BROWSE * self.scale,
+                              lambda text: change(read(text, setting)))  # fmt: skip
+            self.browse(
+                f"{setting.name} of {name}", PICTURES, setting.type is FolderPath,
+                lambda path: change(shortest(path, Path.cwd())),
+            )  # fmt: skip
         else:
             item = self.field(as_text(value), wide, lambda text: change(read(text, setting)))
         self.tip(item, about(setting))
         self.widgets[setting.name] = item
+
+    def browse(
+        self, title: str, suffixes: Sequence[str], or_folder: bool, done: Callable[[Path], Any]
+    ) -> None:
+        """A button behind a field of a path: choose it from the files that are there."""
+
+        def chosen(path: Path) -> None:
+            self.popups.close()
+            done(path)
+
+        self.small(
+            "…", lambda: self.popups.files(title, Path.cwd(), chosen, save=False,
+                                           suffixes=suffixes, or_folder=or_folder),
+            "Choose it from the files that are there",
+        )  # fmt: skip
 
     def knob(
         self, value: float, wide: float, setting: Setting, change: Any, shown: int | str
@@ -262,6 +294,12 @@ class NodePanel(Panel):
             for line in text.splitlines():
                 item = self.prose(line, self.palette.dim)
                 dpg.bind_item_font(item, self.fonts["mono"])
+
+
+def shortest(path: Path, base: str | Path) -> str:
+    """A path as it is written in a graph: from a folder on if it is inside, else whole."""
+    base = Path(base).absolute()
+    return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
 
 
 def _only(shapes: Any, place: str) -> Any:

@@ -10,13 +10,14 @@ import dearpygui.dearpygui as dpg
 from ..session import Session
 from .fields import Fields
 from .palette import Palette
+from .popups import Popups
 
 
 class Panel:
     """A tab's content; `show` draws it anew into the current container."""
 
-    def __init__(self, palette: Palette, fonts: dict[str, int | str]) -> None:
-        self.palette, self.fonts = palette, fonts
+    def __init__(self, palette: Palette, fonts: dict[str, int | str], popups: Popups) -> None:
+        self.palette, self.fonts, self.popups = palette, fonts, popups
         self.scale = 1.0
         self.wide = 290  # pixels that it may fill
         self.fields = Fields()

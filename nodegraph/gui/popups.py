@@ -313,10 +313,11 @@ class Popups:
 
     def files(
         self, title: str, start: Path, done: Callable[[Path], Any], save: bool,
-        suffixes: Sequence[str] = (".yaml", ".yml"), name: str = "",
+        suffixes: Sequence[str] = (".yaml", ".yml"), name: str = "", or_folder: bool = False,
     ) -> None:  # fmt: skip
         """Choose a file: folders and files of some kinds to walk through, or a path to type, which
-        is taken from the folder that is shown. `name` is proposed."""
+        is taken from the folder that is shown. `name` is proposed; `or_folder`: the folder that is
+        shown can be chosen too."""
 
         def at(folder: Path, words: str) -> None:
             label = f"{title}  in {folder}"
@@ -328,6 +329,9 @@ class Popups:
             within = words.endswith("/") or not words.strip() or is_dir(path)
             folder, part = (path, "") if within else (path.parent, path.name)
             rows: list[Choice] = []
+            if or_folder and not part:
+                rows.append(Choice(f"{folder.name}/", "this folder", str(folder),
+                                   partial(done, folder)))  # fmt: skip
             if save and part:
                 target = path if path.suffix in suffixes else path.with_name(part + suffixes[0])
                 rows.append(Choice(target.name, NEW, str(target), partial(done, target)))

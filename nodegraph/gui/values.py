@@ -13,7 +13,7 @@ from ..yamltree import YamlError, scalar
 def read(text: str, setting: Setting) -> Any:
     """What is typed into a setting's field: a number, a list with commas, a text, a `$name`."""
     text = text.strip()
-    if text.startswith("$") or setting.type in (str,):
+    if text.startswith("$") or (isinstance(setting.type, type) and issubclass(setting.type, str)):
         return text
     if "," in text or setting.type is Nodes or "tuple" in str(setting.type):
         return tuple(typed(part) for part in text.strip("[]()").split(",") if part.strip())

@@ -144,7 +144,7 @@ class Window:
         self.input.build()
         self.canvas = Canvas(self.palette)
         self.menus = Menus(popups, documents, self.command)
-        self.inspector = Inspector(self.palette, self.fonts, self.library)
+        self.inspector = Inspector(self.palette, self.fonts, popups)
         self.dock = Dock(self.palette, self.fonts, popups, documents, self.once)
         self.transport = Transport(
             self.palette, popups, self.command, lambda host: documents.remember(remote=host)
