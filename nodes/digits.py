@@ -66,6 +66,29 @@ class FontDigits(_Images):
         return drawn(Module(".ops.font_digits.FontDigits", **self.options(), **more), self.fixed)
 
 
+class DigitPairs(_Images):
+    """Printed digits twice: before and after one attribute changes, and nothing else does.
+
+    `bold`: the face becomes its bold one. `slant`: the shear to the right grows by 0.25, from −0.25
+    … 0. `size`: the face grows by 0.2 of the image, from 0.70 … 0.75. All else is drawn as in
+    FontDigits. Before and after N 1 size size in 0..1, label N.
+    """
+
+    aliases = ("before and after", "attribute", "bold", "slant", "paired data", "пары", "атрибут")
+    before = Output("N 1 size size", kind="image")
+    after = Output("N 1 size size", kind="image")
+    label = Output("N", kind="labels", classes=10)
+    attribute: Literal["bold", "slant", "size"] = Param("bold")
+    count: int = Param(4000, min=1, max=200_000, doc="training pairs")
+    held_out: int = Param(1000, min=1, max=100_000, doc="held-out pairs")
+    seed: int = Param(0, min=0, max=1_000_000, doc=SEED)
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("count", "held_out", "seed")
+        source = Module(".ops.font_digits.DigitPairs", self.attribute, **self.options(), **more)
+        return drawn(source, self.fixed)
+
+
 class BlendedDigits(_Images):
     """Printed digits blended with photographs: |contrast · patch − digit|, in colour.
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,32 +45,59 @@ def glyphs() -> Tensor:
     return torch.from_numpy(numpy.stack(sheets)).float()[:, None] / 255
 
 
+class Pose(NamedTuple):
+    """How each of n digits is drawn."""
+
+    size: Tensor  # of the face, in units of the image
+    turn: Tensor  # radians
+    shear: Tensor
+    right: Tensor  # both in halves of the image
+    down: Tensor
+    blur: Tensor  # σ in pixels of an image of 28
+
+
+def uniform(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:
+    """Numbers in low … high."""
+    return torch.rand(count, generator=generator) * (high - low) + low
+
+
+def poses(count: int, generator: torch.Generator) -> Pose:
+    """Poses as printed digits have them."""
+    draw = functools.partial(uniform, count=count, generator=generator)
+    return Pose(
+        size=draw(0.70, 0.95),
+        turn=draw(-15, 15) * math.pi / 180,
+        shear=draw(-0.25, 0.25),
+        right=draw(-2, 2) * 2 / 28,
+        down=draw(-2, 2) * 2 / 28,
+        blur=draw(0, 0.8) * (draw(0, 1) < 0.5),
+    )
+
+
 @functools.lru_cache(maxsize=8)
 def font_digits(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """`count` images, count 1 size size in 0..1, and their labels; the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count, generator=generator) * (high - low) + low
-
     labels = torch.randint(10, (count,), generator=generator)
     faces = torch.randint(len(FACES), (count,), generator=generator)
+    return draw_digits(labels, faces, poses(count, generator), size), labels
+
+
+def draw_digits(labels: Tensor, faces: Tensor, pose: Pose, size: int) -> Tensor:
+    """Digits in faces and poses: n 1 size size in 0..1."""
     # From a pixel of the image to one of the glyph: undo the shift, turn, shear and size.
-    scale = uniform(0.70, 0.95) / EM * CANVAS  # of the glyph's canvas, in units of the image
-    turn, shear = uniform(-15, 15) * math.pi / 180, uniform(-0.25, 0.25)
-    across, down = uniform(-2, 2) * 2 / 28, uniform(-2, 2) * 2 / 28
-    cos, sin = turn.cos() / scale, turn.sin() / scale
-    rows = torch.stack([cos + shear * sin, sin - shear * cos, -sin, cos], 1).view(-1, 2, 2)
-    move = -rows @ torch.stack([across, down], 1)[:, :, None]
-    warp = torch.cat([rows, move], 2)  # count 2 3
-    blur = uniform(0, 0.8) * (uniform(0, 1) < 0.5) * size / 28
-    images = torch.cat(
-        [
-            render(glyphs()[faces[some] * 10 + labels[some]], warp[some], blur[some], size)
-            for some in torch.arange(count).split(500)
-        ]
-    )
-    return images, labels
+    scale = pose.size / EM * CANVAS  # of the glyph's canvas, in units of the image
+    cos, sin = pose.turn.cos() / scale, pose.turn.sin() / scale
+    rows = torch.stack([cos + pose.shear * sin, sin - pose.shear * cos, -sin, cos], 1)
+    rows = rows.view(-1, 2, 2)
+    move = -rows @ torch.stack([pose.right, pose.down], 1)[:, :, None]
+    warp = torch.cat([rows, move], 2)  # n 2 3
+    blur = pose.blur * size / 28
+    parts = [
+        render(glyphs()[faces[some] * 10 + labels[some]], warp[some], blur[some], size)
+        for some in torch.arange(len(labels)).split(500)
+    ]
+    return torch.cat(parts)
 
 
 def render(glyph: Tensor, warp: Tensor, blur: Tensor, size: int) -> Tensor:
@@ -136,6 +164,50 @@ class FontDigits(Dataset):
         """Images and labels."""
         images, labels = font_digits(count, self.size, seed)
         return as_range(images.repeat(1, self.channels, 1, 1), self.range), labels
+
+
+class DigitPairs(Dataset):
+    """The same digits before and after one attribute changes: both N 1 size size, label N."""
+
+    def __init__(
+        self,
+        attribute: str,
+        batch: int,
+        size: int = 28,
+        count: int = 4000,
+        held_out: int = 1000,
+        seed: int = 0,
+        range: str = "0..1",
+    ) -> None:
+        self.attribute, self.batch, self.size, self.range = attribute, batch, size, range
+        self.counts, self.data_seed = (count, held_out), seed
+
+    def load(self) -> None:
+        """Render both splits, from seeds of their own."""
+        self.train, self.test = (
+            self.split(n, 7_000_000 + 2 * self.data_seed + i) for i, n in enumerate(self.counts)
+        )
+
+    def split(self, count: int, seed: int) -> tuple[Tensor, ...]:
+        """Both images, and labels. A face with an even number has a bold twin behind it."""
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(10, (count,), generator=generator)
+        plain = 2 * torch.randint(len(FACES) // 2, (count,), generator=generator)
+        faces = plain + torch.randint(2, (count,), generator=generator)
+        pose = poses(count, generator)
+        before, after = (faces, pose), (faces, pose)
+        if self.attribute == "bold":
+            before, after = (plain, pose), (plain + 1, pose)
+        elif self.attribute == "slant":
+            left = pose._replace(shear=pose.shear / 2 + 0.125)  # 0 … 0.25
+            before, after = (faces, left), (faces, left._replace(shear=left.shear - 0.25))
+        else:
+            small = pose._replace(size=0.70 + (pose.size - 0.70) * 0.2)  # 0.70 … 0.75
+            before, after = (faces, small), (faces, small._replace(size=small.size + 0.20))
+        first, second = (
+            as_range(draw_digits(labels, *how, self.size), self.range) for how in (before, after)
+        )
+        return first, second, labels
 
 
 class BlendedDigits(Dataset):
