@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from acceptance import Record, draw, graph, slice_of, trained
+from nodegraph.nodes.ops.font_digits import font_digits
 from test_autoencoders import lean
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nodegraph.checks import settled
 from nodegraph.graph import choose
-from nodegraph.nodes.ops.font_digits import font_digits
 
 pytestmark = pytest.mark.accept
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from acceptance import draw, graph, slice_of, trained
+from nodegraph.nodes.ops.font_digits import DigitPairs
+from nodegraph.nodes.ops.losses import kl_divergence
 
 import nodegraph
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
 from nodegraph.graph import choose
 from nodegraph.library import standard
-from nodegraph.nodes.ops.font_digits import DigitPairs
-from nodegraph.nodes.ops.losses import kl_divergence
 
 
 def test_the_published_networks_have_their_sizes() -> None:
