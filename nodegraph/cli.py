@@ -164,16 +164,23 @@ def _chosen(sub: argparse.ArgumentParser) -> None:
 
 
 def settings(words: list[str]) -> dict[str, Any]:
-    """`--set` options as parameters, each value read as in a file."""
+    """`--set` options as parameters, each value read as in a file: 3, words, [a, list], ""."""
     from .graph import GraphError
-    from .yamltree import scalar
+    from .yamltree import YamlError, parse, scalar
 
     found = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise GraphError(f"--set {word}: write it as NAME=VALUE, like --set batch=32")
-        found[name] = scalar(value)
+        try:
+            if value.startswith(("[", "'", '"')):  # a list, or a text in quotes
+                read = parse(f"value: {value}").plain()["value"]
+                found[name] = tuple(read) if isinstance(read, list) else read
+            else:
+                found[name] = scalar(value)
+        except (YamlError, ValueError) as wrong:
+            raise GraphError(f"--set {word}: {wrong}") from None
     return found
 
 

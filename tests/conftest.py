@@ -83,12 +83,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     for (graph, figure, seed, wanted), (got, *_) in ROWS.items():
         terminalreporter.write_line(f"{graph:<24} {figure:<44} {seed:>4} {wanted:>12} {got:>10}")
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}  # by graph, figure, seed
     for line in RESULTS.read_text(encoding="utf-8").splitlines():
         cells = tuple(c.strip() for c in line.strip("|").split("|"))
         if line.startswith("| ") and cells[0] != "graph":
-            known[cells[:4]] = cells[4:]
-    ran = {graph for graph, *_ in ROWS}
-    rows = {k: v for k, v in known.items() if k[0] not in ran} | ROWS
+            known[cells[:3]] = cells[3:]
+    rows = known | {k[:3]: (*k[3:], *v) for k, v in ROWS.items()}
     lines = [f"| {' | '.join([*k, *v])} |" for k, v in sorted(rows.items(), key=lambda r: r[0][0])]
     RESULTS.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")

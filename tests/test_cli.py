@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from nodegraph.cli import main
+from nodegraph.cli import main, settings
+from nodegraph.graph import GraphError
 
 LENET = str(ROOT / "graphs" / "lenet.yaml")
 
@@ -94,6 +95,15 @@ def test_a_parameter_without_a_value_is_a_problem_everywhere(
         status, said = says(capsys, command, "tiny.yaml", "--set", f"{name}=")
         assert status == 1 and text in said
     assert says(capsys, "check", "tiny.yaml")[0] == 0  # a group's own may be left open
+
+
+def test_lists_and_quoted_texts_are_set_as_in_a_file() -> None:
+    words = ["shape=[1, 3, 32]", 'weights=""', "name='7'", "rate=1e-3", "out=runs/x", "none="]
+    assert settings(words) == {
+        "shape": (1, 3, 32), "weights": "", "name": "7", "rate": 1e-3, "out": "runs/x", "none": None
+    }  # fmt: skip
+    with pytest.raises(GraphError, match=r"--set a=\[1: .*closing bracket"):
+        settings(["a=[1"])
 
 
 def test_a_number_of_steps_that_is_none_has_its_own_cure(

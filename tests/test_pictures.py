@@ -129,6 +129,16 @@ def test_a_part_is_named_and_the_other_sources_are_drawn(
     assert (made[..., 32:] - one[..., 32:]).abs().mean() > 10
 
 
+def test_a_source_inside_a_group_gives_way_to_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, given = str(ROOT / "graphs" / "alexnet.yaml"), photo(tmp_path / "a.png", (40, 50))
+    out = tmp_path / "b.png"
+    status, told = says(capsys, "run", graph, "--input", str(given), "--output", str(out))
+    assert status == 0 and "photos" in told
+    assert pixels(out).shape == (3, 50, 40)
+
+
 def test_weights_that_nothing_was_trained_to_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from ..checks import settled
 from ..compiler.build import compile_slice, resolved, training_module
 from ..compiler.script import weights
 from ..graph import Entry, Graph, GraphError, Ref, choose, refs
-from ..infer import infer
+from ..infer import dissolve, infer
 from ..library import near, standard
 from ..node import Schedule, Shape, Source, show
 from . import checkpoint
@@ -42,7 +42,8 @@ class Pictures:
 
         Raises GraphError when `start` or `end` is no picture, or is left out and not clear.
         """
-        self.graph, self.state = settled(graph), state
+        # Sources stand in no group then, and can draw one example.
+        self.graph, self.state = dissolve(settled(graph), standard()), state
         self.body = resolved(self.graph, standard())
         self.device = Device.choose(device)
         self.start = self.chosen("from", start, sources(self.body))
