@@ -1,5 +1,6 @@
 """Views: pictures of what flows through a graph, drawn while it trains."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -247,8 +248,10 @@ class GramMap(View):
 class ContourRace(View):
     """A loss surface from above, with the trails of points that optimisers move on it.
 
-    Each input holds one point, or rows of them, (x, y). Beale's function with its minimum at
-    (3, ½); a saddle x² − y²; a long valley x²/100 + 5y². A trail has a place for each step.
+    Each of `points` holds one point, or rows of them, (x, y). Beale's function with its minimum at
+    (3, ½); a saddle x² − y²; a long valley x²/100 + 5y². Or another surface, as its `heights` at
+    the places of a square grid over ±`reach`, row by row from the lowest y; the lowest place is
+    marked. A trail has a place for each step.
 
     After the animations of A. Radford, 2014; Beale, On an Iterative Method of Finding a Local
     Minimum, 1958.
@@ -256,11 +259,23 @@ class ContourRace(View):
 
     aliases = ("loss surface", "optimisers", "Beale", "trajectory", "линии уровня", "гонка")
     each_step = ".ops.charts.follow"
-    points = Input("... 2", many=True)
-    surface: Literal["beale", "saddle", "long valley"] = Param("beale")
+    points = Input("...", many=True)
+    heights = Input("...", optional=True, doc="of a surface of one's own")
+    surface: Literal["beale", "saddle", "long valley"] = Param("beale", doc="without heights")
+    reach: float = Param(4.0, min=1e-6, max=1e6, doc="of heights: where their grid ends")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        for shape in inputs.get("points", ()):
+            if math.prod(shape) % 2:
+                raise Mismatch(f"points expects pairs (x, y), not {show(shape)}")
+        count = math.prod(inputs.get("heights", (4,)))
+        if math.isqrt(count) ** 2 != count or count < 4:
+            raise Mismatch(f"heights expects a square grid, not {count} numbers")
+        return Axes()
 
     def recipe(self, at: Axes) -> Recipe:
-        return Function(".ops.charts.contour_race", self.surface, self.size)
+        more = self.changed("reach")
+        return Function(".ops.charts.contour_race", self.surface, self.size, **more)
 
 
 class BeforeAfter(View):

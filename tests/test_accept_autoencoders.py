@@ -66,8 +66,8 @@ def test_a_variational_autoencoder_bounds_the_likelihood(seed: int, record: Reco
     assert unbounded > nats + 20
     if nats > bernoulli - 100:
         pytest.xfail(
-            f"{bernoulli - nats:.0f} nats better than the mean picture: with 8,000 steps it is 89, and "
-            "no code could give more than 135, since grey pixels cost 51 even if they are known"
+            f"{bernoulli - nats:.0f} nats better than the mean picture: with 8,000 steps it is 89, "
+            "and no code could give more than 135, as grey pixels cost 51 even if they are known"
         )
 
 

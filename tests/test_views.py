@@ -284,6 +284,31 @@ def test_a_race_keeps_the_trail_and_names_who_diverged() -> None:
     assert len(memory["trails"][0]) == 1 and len(memory["trails"][1]) == 4
 
 
+@pytest.mark.parametrize("fill", [None, float("nan"), float("inf"), 0.0])
+def test_a_race_on_a_surface_of_ones_own(fill: float | None) -> None:
+    at = torch.linspace(-2, 2, 9)
+    bowl = (at[None] - 1).square() + (at[:, None] + 0.5).square()  # rows are y
+    heights = bowl if fill is None else torch.full((9, 9), fill)
+    here = torch.tensor([[1.0], [0.25]])  # between two rows
+    picture, about = draw(
+        "ContourRace", {"points": [here], "heights": heights}, {"reach": 2.0}, names=["one"]
+    )
+    assert picture.dtype == np.uint8 and picture.std() > 0
+    if fill is None:
+        assert charts.measured(heights, 2.0).lowest == (1.0, -0.5)
+        assert about["height"]["one"] == pytest.approx((0.5**2 + 1.0**2) / 2)
+        other = draw("ContourRace", {"points": [here], "heights": bowl.T}, {"reach": 2.0})[0]
+        assert (other != picture).any()
+
+
+def test_a_race_refuses_heights_that_are_no_square() -> None:
+    race = LIBRARY["ContourRace"]()
+    with pytest.raises(Mismatch, match="a square grid, not 12 numbers"):
+        race.bind({"points": [(2,)], "heights": (12,)})
+    with pytest.raises(Mismatch, match=r"pairs \(x, y\), not 3"):
+        race.bind({"points": [(3,)]})
+
+
 def test_a_scalar_becomes_a_curve_over_the_ticks() -> None:
     memory: dict[str, typing.Any] = {}
     for value in (3.0, 2.0, 1.0):

@@ -1,7 +1,8 @@
 """Views that show numbers: curves, histograms, scatters, confusions, races, tables."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -359,16 +360,46 @@ SURFACES: dict[str, tuple[Any, tuple[float, float], tuple[float, float], Any, bo
 }  # fmt: skip
 
 
-def terrain(surface: str, wide: int, high: int) -> np.ndarray:
+class Land(NamedTuple):
+    """A surface to race on."""
+
+    height: Callable[[Any, Any], Any]
+    across: tuple[float, float]
+    up: tuple[float, float]
+    lowest: tuple[float, float] | None
+    log: bool
+
+
+def measured(heights: Tensor, reach: float) -> Land:
+    """The surface between heights on a square grid over ±reach, from the lowest y."""
+    side = math.isqrt(heights.numel())
+    f = np.nan_to_num(numbers(heights.reshape(side, side)).astype(np.float64)).clip(-1e9, 1e9)
+    row, column = divmod(int(f.argmin()), side)
+    at = np.linspace(-reach, reach, side)
+
+    def height(x: Any, y: Any) -> Any:
+        """Between four heights, bilinearly; beyond the grid as at its edge."""
+        x, y = np.broadcast_arrays(x, y)
+        u = np.clip((x + reach) / (2 * reach) * (side - 1), 0, side - 1)
+        v = np.clip((y + reach) / (2 * reach) * (side - 1), 0, side - 1)
+        i, j = np.minimum(u.astype(int), side - 2), np.minimum(v.astype(int), side - 2)
+        u, v = u - i, v - j
+        low = f[j, i] * (1 - u) + f[j, i + 1] * u
+        return low * (1 - v) + (f[j + 1, i] * (1 - u) + f[j + 1, i + 1] * u) * v
+
+    window = (-reach, reach)
+    return Land(lambda x, y: height(x, y) - f.min(), window, window, (at[column], at[row]), True)
+
+
+def terrain(land: Land, wide: int, high: int) -> np.ndarray:
     """The bands of height of a surface, as a picture near the ground."""
-    height, (x0, x1), (y0, y1), _, log = SURFACES[surface]
-    x = np.linspace(x0, x1, wide)[None]
-    y = np.linspace(y1, y0, high)[:, None]
-    f = height(x, y) + 0 * x * y
-    f = np.log10(f + 1e-3) if log else f
+    x = np.linspace(*land.across, wide)[None]
+    y = np.linspace(*land.up[::-1], high)[:, None]
+    f = land.height(x, y) + 0 * x * y
+    f = np.log10(f + 1e-3) if land.log else f
     bands = 14
     low, top = f.min(), f.max()
-    level = np.floor((f - low) / (top - low) * bands * 0.999)
+    level = np.floor((f - low) / max(top - low, 1e-12) * bands * 0.999)
     picture = mapped(level / bands, -0.35, 1.25, sequential()).astype(np.float32) * 0.52
     picture += 0.0 if ink().ground < ink().text else 0.48 * 255
     edge = np.zeros(f.shape, bool)
@@ -382,7 +413,9 @@ Trails = dict[int, list[tuple[float, float]]]
 FAR = 1e3  # from the origin: who is there does not come back
 
 
-def follow(points: list[Tensor], memory: dict[str, Any]) -> tuple[Trails, list[int]]:
+def follow(
+    points: list[Tensor], heights: Tensor | None, memory: dict[str, Any]
+) -> tuple[Trails, list[int]]:
     """The trails of all points with their places of now, and which have none: they diverged."""
     places: list[tuple[float, float]] = []
     for x in points:
@@ -400,28 +433,28 @@ def follow(points: list[Tensor], memory: dict[str, Any]) -> tuple[Trails, list[i
 
 @themed
 def contour_race(
-    points: list[Tensor], surface: str, size: int, names: list[str] | None = None,
-    memory: dict[str, Any] | None = None,
+    points: list[Tensor], heights: Tensor | None, surface: str, size: int, reach: float = 4.0,
+    names: list[str] | None = None, memory: dict[str, Any] | None = None,
 ) -> Any:  # fmt: skip
     """A surface from above, and on it each point with the trail of its places so far."""
     memory = {} if memory is None else memory
-    height, xs, ys, minimum, _ = SURFACES[surface]
+    land = Land(*SURFACES[surface]) if heights is None else measured(heights, reach)
     key = f"{surface} {size} {ink().ground}"
     high = round(size * 0.75)
-    if key not in memory:
-        memory[key] = terrain(surface, size, high)
-    trails, gone = follow(points, memory)
+    if key not in memory or heights is not None:
+        memory[key] = terrain(land, size, high)
+    trails, gone = follow(points, heights, memory)
     known = named(names, len(trails), "point")
     lost = [known[i] for i in gone]
-    values = {known[i]: float(height(*t[-1])) for i, t in trails.items() if i not in gone}
+    values = {known[i]: float(land.height(*t[-1])) for i, t in trails.items() if i not in gone}
     px = text_size(size)
     rows = legend_rows([f"{n} (diverged)" if n in lost else n for n in known], size)
     under = len(rows) * (px + 5) + 6
     sheet = Sheet(size, high, memory[key])
-    axes = Axes(sheet, xs, ys, size, numbered=False)
+    axes = Axes(sheet, land.across, land.up, size, numbered=False)
     axes.left, axes.right, axes.top, axes.bottom = 0, size, 0, high
-    if minimum:
-        sheet.mark(4, axes.at(*minimum), 4, ink().text)
+    if land.lowest:
+        sheet.mark(4, axes.at(*land.lowest), 4, ink().text)
     for i, trail in trails.items():
         sheet.line([axes.at(*p) for p in trail], ink().hues[i % len(ink().hues)], 1.75)
     for i, trail in ((i, t) for i, t in trails.items() if t):

@@ -6,7 +6,7 @@ from .source import Dataset
 
 
 class Moons(Dataset):
-    """Two noisy half circles: point N 2, label N 1."""
+    """Two noisy half circles: point N 2, label N 1, moon N."""
 
     def __init__(
         self, batch: int, count: int = 500, held_out: int = 500, noise: float = 0.3, seed: int = 0
@@ -20,14 +20,14 @@ class Moons(Dataset):
         from sklearn.datasets import make_moons
 
         def points(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-            x, label = make_moons(count, noise=self.noise, random_state=seed)
-            return torch.from_numpy(x), torch.from_numpy(label).float()[:, None]
+            x, moon = make_moons(count, noise=self.noise, random_state=seed)
+            return torch.from_numpy(x), torch.from_numpy(moon)
 
-        x, label = points(self.count, self.data_seed)
-        other, other_label = points(self.test_count, self.data_seed + 1)
+        x, moon = points(self.count, self.data_seed)
+        other, other_moon = points(self.test_count, self.data_seed + 1)
         mean, std = x.mean(0), x.std(0, correction=0)
-        self.train = (((x - mean) / std).float(), label)
-        self.test = (((other - mean) / std).float(), other_label)
+        self.train = (((x - mean) / std).float(), moon.float()[:, None], moon)
+        self.test = (((other - mean) / std).float(), other_moon.float()[:, None], other_moon)
         if self.all:
             self.test = self.train
 
