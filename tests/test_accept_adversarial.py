@@ -198,3 +198,13 @@ def test_the_least_perturbation_reaches_any_label(seed: int, folder: Path, recor
     assert swapped < 0.3
     if away.mean() <= lengths.mean():
         pytest.xfail("to leave a label takes less than to reach one that was chosen beforehand")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_network_that_comes_with_the_attack_is_fooled_too(seed: int, record: Record) -> None:
+    rows, _ = trained(graph("fgsm"), seed)
+    got = rows[-1]["accuracy_attacked"]
+    record("fgsm", "accuracy under attack, its own network", "< 0.5", got, seed, prototype=0.264)
+    if 0.5 <= got < 0.55:
+        pytest.xfail(f"{got:.2f}: how far a network is from its own edges depends on the seed")
+    assert got < 0.5
