@@ -177,9 +177,9 @@ class CustomSampler(Layer):
 
     category = OWN
     aliases = ("own layer", "written sampler", "autograd.Function", "свой слой")
-    image = Input("N C H W")
+    x = Input("N C H W", kind="image")
     grid = Input("N I J 2")
-    y = Output("N C I J")
+    y = Output("N C I J", kind="image")
 
     def corners(self, image: Any, grid: Any) -> Any:
         """For each of the four pixels around a point: where it lies in a row of all pixels, whether

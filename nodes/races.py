@@ -31,8 +31,9 @@ class Moons(Source):
     """Points of two noisy half circles that reach into each other, a class each.
 
     After scikit-learn's make_moons; both axes have mean 0 and variance 1. Point N 2, label N 1 in
-    0, 1, as BCEWithLogits expects it, and moon N, the same as a class. With batch 0 all points are drawn at once, each time the
-    same, and no others are held out: for the exact loss on the training data.
+    0, 1, as BCEWithLogits expects it, and moon N, the same as a class. With batch 0 all points are
+    drawn at once, each time the same, and no others are held out: for the exact loss on the
+    training data.
     """
 
     aliases = ("two moons", "toy data", "binary classes", "луны", "две луны")

@@ -231,3 +231,19 @@ def test_pictures_are_kept_and_made_again_when_damaged(cache: Path) -> None:
         file.write_bytes(damaged)
         assert torch.equal(source().pictures, first)
     assert len([*cache.iterdir()]) == 1
+
+
+def test_both_angles_reach_the_trunk_as_angles() -> None:
+    torch.manual_seed(0)
+    inputs = ["style", "chairs.azimuth", "chairs.elevation", "chairs.colour"]
+    trunk = nodegraph.compile(GRAPH, inputs, ["trunk"])
+    style, colour = torch.randn(1, 64), torch.rand(1, 3)
+    azimuth, elevation = torch.full((1, 1), 0.7), torch.full((1, 1), 0.4)
+    with torch.no_grad():
+        seen = trunk(style, azimuth, elevation, colour)
+        full = torch.tensor(2 * math.pi)
+        for other in ((azimuth + full, elevation), (azimuth, elevation + full)):
+            torch.testing.assert_close(trunk(style, *other, colour), seen, atol=1e-4, rtol=0)
+        for other in ((-azimuth, elevation), (azimuth, -elevation), (elevation, azimuth),
+                      (math.pi - azimuth, elevation), (azimuth, math.pi - elevation)):  # fmt: skip
+            assert (trunk(style, *other, colour) - seen).abs().max() > 1e-3

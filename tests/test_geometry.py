@@ -20,7 +20,7 @@ from torch.nn import functional
 import nodegraph
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import choose
+from nodegraph.graph import Ref, choose
 from nodegraph.library import standard
 from nodegraph.training.previews import Previews
 from nodegraph.training.run import start
@@ -293,7 +293,7 @@ def test_the_networks_have_the_sizes_of_the_specification() -> None:
     "name, preset, settings",
     [
         *(("spatial_transformer", preset, {"batch": 8})
-          for preset in ("rotated", "attention", "projective", "tps", "slide")),
+          for preset in ("rotated", "attention", "projective", "tps", "slide", "written_out")),
         ("spatial_transformer", "paper", {"batch": 4, "data": "scikit-learn"}),
         ("deepwarp", "paper", {"batch": 4}),
     ],
@@ -308,7 +308,9 @@ def test_other_presets_take_two_steps(name: str, preset: str, settings: dict[str
         assert weights["transformer.theta.theta.bias"].abs().max() > 0  # it has begun to move
 
 
-@pytest.mark.parametrize("preset", ["quick", "attention", "projective", "tps", "slide"])
+@pytest.mark.parametrize(
+    "preset", ["quick", "attention", "projective", "tps", "slide", "written_out"]
+)
 def test_a_new_transformer_hands_on_the_image(preset: str) -> None:
     of = choose(nodegraph.load(ROOT / "graphs" / "spatial_transformer.yaml"), preset)
     net = nodegraph.compile(of, ["digits.image"], ["transformer.image"])
@@ -382,3 +384,22 @@ def test_the_gaze_of_an_unseen_eye_is_turned_by_hand() -> None:
     after = pictures()
     assert after["turned"] != before["turned"]
     assert after["redirected"] == before["redirected"]  # nothing else has moved
+
+
+def test_the_second_level_of_deepwarp_corrects_the_first() -> None:
+    of = choose(nodegraph.load(ROOT / "graphs" / "deepwarp.yaml"), "quick", {"batch": 2})
+    inputs = ["maps", "eyes.image", "coarse.image", "coarse.flow"]
+    fine = nodegraph.compile(of, inputs, ["fine.flow"]).eval()
+    torch.manual_seed(0)
+    body = resolved(settled(of), standard())
+    maps, image = (torch.randn(body.value(Ref.parse(n)).shape) for n in ("maps", "eyes.image"))
+    flow = torch.randn(body.value(Ref("coarse", "flow")).shape) * 0.1
+    with torch.no_grad():
+        for weight in fine.parameters():
+            weight.copy_(torch.randn_like(weight) * 0.1)
+        first = fine(maps, image, image, flow)
+        moved = fine(maps, image, image, flow + 0.05)
+        other = fine(maps, image, torch.randn_like(image), flow)
+    # The flows add up; what the first level has drawn is looked at too.
+    torch.testing.assert_close(moved - first, torch.full_like(flow, 0.05), atol=1e-3, rtol=0)
+    assert (other - first).abs().max() > 1e-4

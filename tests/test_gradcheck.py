@@ -48,7 +48,7 @@ def test_the_gradient_of_each_type_is_right_or_it_says_that_it_has_none(name: st
 def test_each_input_and_weight_of_a_layer_is_checked() -> None:
     assert len(WRITTEN) == 6
     assert [*found(check_type(LIBRARY, "CustomConv2d", {}))] == ["x", "weight", "bias"]
-    assert [*found(check_type(LIBRARY, "CustomSampler", {}))] == ["image", "grid"]
+    assert [*found(check_type(LIBRARY, "CustomSampler", {}))] == ["x", "grid"]
 
 
 class WrongSign(custom.CustomLinear):

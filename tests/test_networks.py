@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy
@@ -306,3 +307,73 @@ def test_a_normalised_network_is_a_file_of_weights(
         normalised(graph("vgg16"), "nothing")
     assert cli.main(["normalise", vgg, "features", "-o", str(tmp_path / "vgg.pth")]) == 1
     assert "should be called vgg.safetensors" in capsys.readouterr().err
+
+
+# Written by hand ---------------------------------------------------------------------------------
+
+
+def convolutions_2014(c: tuple[int, ...]) -> list[nn.Module]:
+    return [
+        nn.Conv2d(3, c[0], 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(c[0], c[1], 5, 1, 2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(c[1], c[2], 3, 1, 1), nn.ReLU(), nn.Conv2d(c[2], c[3], 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(c[3], c[4], 3, 1, 1), nn.ReLU(), nn.MaxPool2d(3, 2),
+    ]  # fmt: skip
+
+
+def convolutions_2012(c: tuple[int, ...]) -> list[nn.Module]:
+    return [
+        nn.Conv2d(3, c[0], 11, 4), nn.ReLU(), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0),
+        nn.MaxPool2d(3, 2),
+        nn.Conv2d(c[0], c[1], 5, 1, 2, groups=2), nn.ReLU(),
+        nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0), nn.MaxPool2d(3, 2),
+        nn.Conv2d(c[1], c[2], 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(c[2], c[3], 3, 1, 1, groups=2), nn.ReLU(),
+        nn.Conv2d(c[3], c[4], 3, 1, 1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+    ]  # fmt: skip
+
+
+def fully_connected(hidden: int, flat: int) -> list[nn.Module]:
+    return [
+        nn.Flatten(), nn.Dropout(), nn.Linear(flat, hidden), nn.ReLU(),
+        nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 10),
+    ]  # fmt: skip
+
+
+def same_function(made: nn.Module, twin: nn.Module, x: Tensor) -> None:
+    """Both compute the same with the same weights, and what matters little matters."""
+    torch.manual_seed(0)
+    for ours, theirs in zip(made.parameters(), twin.parameters(), strict=True):
+        assert ours.shape == theirs.shape
+        values = torch.randn(ours.shape) / max(1, ours[0].numel()) ** 0.5
+        ours.data.copy_(values)
+        theirs.data.copy_(values)
+    with torch.no_grad():
+        torch.testing.assert_close(made.eval()(x), twin.eval()(x), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "preset, convolutions", [("torchvision", convolutions_2014), ("paper", convolutions_2012)]
+)
+def test_alexnet_is_what_it_is_by_hand(
+    preset: str, convolutions: Callable[[tuple[int, ...]], list[nn.Module]]
+) -> None:
+    widths = (6, 8, 12, 8, 8)
+    settings = dict(zip(("c1", "c2", "c3", "c4", "c5"), widths, strict=True))
+    small = {**settings, "size": 99, "hidden": 20, "classes": 10, "cells": 2, "batch": 2}
+    of = choose(graph("alexnet"), preset, small)
+    made = nodegraph.compile(of, ["pixels"], ["classifier"])
+    twin = nn.Sequential(
+        *convolutions(widths), nn.AdaptiveAvgPool2d(2), *fully_connected(20, 8 * 2 * 2)
+    )
+    same_function(made, twin, 200 * torch.randn(2, 3, 99, 99))
+
+
+def test_lenet5_is_what_it_is_by_hand() -> None:
+    made = nodegraph.compile(choose(graph("lenet"), "paper"), ["digits.image"], ["scores"])
+    twin = nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(),
+        nn.AvgPool2d(2), nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(),
+        nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),
+    )  # fmt: skip
+    same_function(made, twin, 3 * torch.randn(5, 1, 28, 28))

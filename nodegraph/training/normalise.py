@@ -21,7 +21,7 @@ from ..node import Source
 from .run import start
 from .trainer import Options
 
-TOLERANCE = 1e-3  # of the outputs, in units of their largest
+TOLERANCE = 1e-4  # of the outputs, in units of their largest
 
 
 def normalised(
