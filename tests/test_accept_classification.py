@@ -37,3 +37,15 @@ def test_the_networks_read_handwriting(name: str, seed: int, record: Record) -> 
     assert got >= 0.95
     assert one_step[-1]["accuracy"] < 0.5  # the network alone is not it
     assert chance[-1]["accuracy"] <= 0.15
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_layers_that_are_written_out_learn_as_those_of_torch(seed: int, record: Record) -> None:
+    written, state = trained(graph("custom_layer"), seed)
+    built_in, twin = trained(graph("custom_layer"), seed, "built_in")
+    got, other = written[-1]["accuracy"], built_in[-1]["accuracy"]
+    record("custom_layer", "accuracy on 397 held-out real digits", "≥ 0.95", got, seed)
+    record("custom_layer", "the same with torch's layers", "–", other, seed)
+    apart = max((state[k] - twin[k]).abs().max().item() for k in twin)
+    record("custom_layer", "weights apart after training, at most", "–", apart, seed)
+    assert got >= 0.95 and abs(got - other) < 0.01
