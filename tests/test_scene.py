@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nodegraph import edits, files, layout
 from nodegraph.graph import Entry, Graph, Ref, refs
-from nodegraph.gui import hits
+from nodegraph.gui import gallery, hits
 from nodegraph.gui.boxes import ROW, TITLE, clipped, measure
 from nodegraph.gui.geometry import Grid, cells_of_curves, cells_of_rect, meet
 from nodegraph.gui.scene import Link, Scene, build, changes
@@ -290,3 +290,8 @@ def test_a_text_is_as_wide_as_its_letters_and_is_clipped_to_fit() -> None:
     assert clipped("reversed", 500) == "reversed"
     short = clipped("a_very_long_name_of_a_node", 80)
     assert short.endswith("…") and measure(short) <= 80
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=[p.stem for p in GRAPHS])
+def test_every_prebuilt_graph_has_its_place_in_the_lecture(path: Path) -> None:
+    assert gallery.place(files.load(path))[0] < len(gallery.SLIDES), files.load(path).meta["slide"]

@@ -17,10 +17,15 @@ from .scene import build
 from .theme import SIZE
 
 CARD, HIGH, PICTURE, GAP = 320, 334, 150, 16
-# The slides of the lecture in their order, as far as graphs name them.
+# How the slides of the lecture begin, in their order, as far as graphs name them.
 SLIDES = (
-    "Standard convolutional networks", "Textures by optimisation", "TextureNet", "Moment matching",
-    "DCGAN", "Domain adaptation",
+    "Standard convolutional networks", "The abstract class Layer",
+    "Generating images by inverting CNNs", "Adversarial examples", "Practical optimisation",
+    "Inverted ConvNet", "Spatial transformer nets", "DeepWarp", "Moment matching",
+    "Textures by optimisation", "TextureNet", "Neural algorithm", "“Style” network",
+    "Adversarial networks", "Adversarial loss", "Laplacian pyramid", "Multiresolution splining",
+    "Laplacian GAN", "DCGAN", "Energy-based GAN", "Open problems", "Domain adaptation",
+    "Autoencoder", "Editing with an autoencoder", "TODO",
 )  # fmt: skip
 
 
@@ -48,7 +53,7 @@ class Gallery:
                     self.known.append((path, files.load(path, self.documents.library)))
                 except GraphError:
                     continue
-            self.known.sort(key=lambda found: _place(found[1]))
+            self.known.sort(key=lambda found: place(found[1]))
         return self.known
 
     def show(self, parent: str, width: float) -> None:
@@ -163,6 +168,8 @@ def card_theme(name: str) -> int | str:
     return made
 
 
-def _place(graph: Graph) -> tuple[int, str]:
+def place(graph: Graph) -> tuple[int, str]:
+    """Where a graph stands: by its slide, then by its title; after all where none begins so."""
     slide, title = graph.meta.get("slide", ""), graph.meta.get("title", "")
-    return SLIDES.index(slide) if slide in SLIDES else len(SLIDES), title
+    found = (i for i, words in enumerate(SLIDES) if slide.startswith(words))
+    return next(found, len(SLIDES)), title
