@@ -1,11 +1,24 @@
 """Images: files, folders of files, and textures that are made."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from nodegraph.node import Axes, FilePath, FolderPath, Module, Output, Param, Recipe, Source
+from nodegraph.node import (
+    Axes,
+    FilePath,
+    FolderPath,
+    Module,
+    Output,
+    Param,
+    Recipe,
+    Source,
+    Text,
+)
 
 from .held import FIXED, drawn
 
+Picture = Literal[
+    "hopper", "china", "flower", "astronaut", "coffee", "chelsea", "rocket", "retina", "hubble"
+]
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
 
 
@@ -34,19 +47,62 @@ class Photo(Source):
     Its shorter side is scaled to `size`, the middle cut out. 1 3 size size in 0..1, the same at
     every draw. `china` (a temple, by Ian Griffiths) and `flower` (a dahlia, by Jesus Solana) come
     with scikit-learn, CC BY 2.0; `hopper` (Grace Hopper, by the US Navy, public domain) comes with
-    matplotlib.
+    matplotlib. The others come with scikit-image: `astronaut` (Eileen Collins, NASA), `rocket`
+    (SpaceX) and `hubble` (deep field, NASA, ESA) are in the public domain; `coffee` (by Rachel
+    Michetti), `chelsea` (a cat, by Stéfan van der Walt) and `retina` are CC0.
     """
 
     aliases = ("picture", "sample image", "content image", "portrait", "фотография", "картинка")
     fixed = True
     image = Output("1 3 size size", kind="image")
-    picture: Literal["hopper", "china", "flower"] = Param("hopper")
+    picture: Picture = Param("hopper")
     size: int = Param(128, min=1, max=16384, unit="px")
     range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
 
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("range")
         return Module(".ops.images.Photo", self.picture, size=self.size, **more)
+
+
+class PhotoCrops(Source):
+    """Random cuts of the photographs that `Photo` has, and held out those of other ones.
+
+    A cut is a square of `least` to the whole of the shorter side, scaled to `size`; half of them
+    are mirrored. Held out are first the middles of `held_out`, then cuts of these. N 3 size size in
+    0..1.
+    """
+
+    aliases = ("random crops", "augmentation", "photographs", "content images", "фотографии")
+    image = Output("N 3 size size", kind="image")
+    pictures: Text = Param("coffee, chelsea, rocket, retina", doc="to train on, by Photo's names")
+    held_out: Text = Param("astronaut, hubble, hopper", doc="that training never sees")
+    batch: int = Param(4, min=1, max=65536)
+    size: int = Param(64, min=1, max=16384, unit="px")
+    least: float = Param(0.5, min=0.05, max=1.0, doc="of the shorter side, the smallest cut")
+    range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
+    fixed: bool = Param(False, doc=FIXED)  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        for port in ("pictures", "held_out"):
+            for name in self.named(port) or [""]:
+                if name not in get_args(Picture):
+                    known = ", ".join(get_args(Picture))
+                    raise ValueError(f"{port} expects names with commas of {known}, not {name!r}")
+        if both := set(self.named("pictures")) & set(self.named("held_out")):
+            raise ValueError(f"{min(both)} is in pictures and in held_out")
+
+    def named(self, port: str) -> tuple[str, ...]:
+        """The photographs of a parameter."""
+        return tuple(n.strip() for n in getattr(self, port).split(",") if n.strip())
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        return {"N": self.batch}
+
+    def recipe(self, at: Axes) -> Recipe:
+        kinds = self.named("pictures"), self.named("held_out")
+        more = self.changed("least", "range")
+        made = Module(".ops.images.PhotoCrops", *kinds, batch=self.batch, size=self.size, **more)
+        return drawn(made, self.fixed)
 
 
 class ImageFolder(Source):

@@ -252,16 +252,6 @@ def test_a_fixed_batch_is_the_first_held_out_examples_and_stays() -> None:
         FixedBatch(Digits(398)).start("digits", 3)
 
 
-@pytest.mark.parametrize("name", ["hopper", "china", "flower"])
-def test_photographs_come_with_the_packages(name: str) -> None:
-    photo = images.Photo(name, 48)
-    photo.start("photo", 0)
-    photo.start("photo", 0)  # also a second time
-    (image,) = photo.draw()
-    assert image.shape == (1, 3, 48, 48) and 0 <= image.min() and image.max() <= 1
-    assert image.std() > 0.1 and (image[:, 0] - image[:, 2]).abs().mean() > 0.01  # in colour
-
-
 # Inversion ----------------------------------------------------------------------------------------
 
 

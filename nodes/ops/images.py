@@ -1,5 +1,6 @@
 """Images from files."""
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -59,21 +60,106 @@ class ImageFile(FixedImage):
         self.image = as_range(image[None].contiguous(), self.range).to(self.device)
 
 
+# Photographs by the packages that they come with.
+PHOTOGRAPHS = {
+    "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    "china": ("sklearn", "datasets/images/china.jpg"),
+    "flower": ("sklearn", "datasets/images/flower.jpg"),
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "coffee": ("skimage", "data/coffee.png"),
+    "chelsea": ("skimage", "data/chelsea.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "retina": ("skimage", "data/retina.jpg"),
+    "hubble": ("skimage", "data/hubble_deep_field.jpg"),
+}
+
+
+def photograph(name: str) -> str:
+    """The path of a photograph. Raises OSError when its package is not installed."""
+    package, place = PHOTOGRAPHS[name]
+    found = importlib.util.find_spec(package)  # without importing it, which takes a second
+    if found is None or found.origin is None:
+        wanted = {"sklearn": "scikit-learn", "skimage": "scikit-image"}.get(package, package)
+        raise FileNotFoundError(f"the photograph {name} comes with {wanted}: pip install {wanted}")
+    return os.path.join(os.path.dirname(found.origin), *place.split("/"))
+
+
 class Photo(ImageFile):
-    """A photograph of scikit-learn or matplotlib, 1 3 size size."""
+    """A photograph of a package, 1 3 size size."""
 
     def load(self) -> None:
         """Find it in its package, and read it."""
-        if self.path == "hopper":
-            import matplotlib
-
-            self.path = os.path.join(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
-        elif not os.path.isabs(self.path):
-            import sklearn.datasets
-
-            home = os.path.dirname(sklearn.datasets.__file__)
-            self.path = os.path.join(home, "images", f"{self.path}.jpg")
+        self.path = photograph(self.path) if self.path in PHOTOGRAPHS else self.path
         super().load()
+
+
+class PhotoCrops(Source):
+    """Random squares of photographs, N 3 size size; held out, those of other photographs."""
+
+    def __init__(
+        self,
+        pictures: tuple[str, ...],
+        held_out: tuple[str, ...],
+        batch: int,
+        size: int,
+        least: float = 0.5,
+        range: str = "0..1",
+    ) -> None:
+        self.names, self.other_names = pictures, held_out
+        self.batch, self.size, self.least, self.range = batch, size, least, range
+
+    def load(self) -> None:
+        """Read the photographs, no larger than cuts of them need."""
+        self.pictures, self.others = (
+            [self.read(name) for name in names] for names in (self.names, self.other_names)
+        )
+
+    def read(self, name: str) -> Any:
+        """A photograph whose smallest cut has `size` pixels, or fewer if it is smaller."""
+        from PIL import Image
+
+        with Image.open(photograph(name)) as file:
+            picture = file.convert("RGB")
+        scale = self.size / self.least / min(picture.size)
+        wide, high = (round(length * scale) for length in picture.size)
+        return picture.resize((wide, high), Image.Resampling.BICUBIC) if scale < 1 else picture
+
+    def cut(self, picture: Any, side: float, across: float, down: float, mirror: bool) -> Tensor:
+        """The square whose side is a share of the shorter one, at a place in 0..1: 3 size size."""
+        import numpy
+        from PIL import Image
+
+        wide, high = picture.size
+        side *= min(wide, high)
+        left, top = across * (wide - side), down * (high - side)
+        box = (left, top, left + side, top + side)
+        square = picture.resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
+        pixels = torch.from_numpy(numpy.array(square)).permute(2, 0, 1).float() / 255
+        return pixels.flip(-1) if mirror else pixels
+
+    def random_cut(self, pictures: list[Any], generator: torch.Generator) -> Tensor:
+        """A random cut of a random photograph."""
+        which, side, across, down, mirror = torch.rand(5, generator=generator).tolist()
+        picture = pictures[int(which * len(pictures))]
+        return self.cut(picture, self.least + (1 - self.least) * side, across, down, mirror < 0.5)
+
+    def draw(self) -> tuple[Tensor, ...]:
+        """The next batch."""
+        seeds = torch.randint(2**31, (self.batch * self.world,), generator=self.generator,
+                              device=self.device)  # fmt: skip
+        return (self.joined(self.pictures, self.share(seeds).tolist()),)
+
+    def joined(self, pictures: list[Any], seeds: list[int]) -> Tensor:
+        """A cut of some photograph for each seed."""
+        cuts = [self.random_cut(pictures, torch.Generator().manual_seed(s)) for s in seeds]
+        return as_range(torch.stack(cuts), self.range).to(self.device)
+
+    def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
+        """The middles of the other photographs, then random cuts of them."""
+        middles = [self.cut(p, 1, 0.5, 0.5, False) for p in self.others[start:stop]]
+        whole = [as_range(torch.stack(middles), self.range).to(self.device)] if middles else []
+        seeds = list(range(max(start, len(self.others)), stop))
+        return (torch.cat([*whole, *([self.joined(self.others, seeds)] if seeds else [])]),)
 
 
 class ImageFiles(torch.utils.data.Dataset[Any]):
