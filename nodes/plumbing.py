@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from nodegraph.node import (
     Axes,
@@ -286,6 +286,25 @@ class Parameter(_Made):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("double")
         return Module(".ops.parameter.Parameter", self.shape, self.init, **more)
+
+
+class NoiseLike(Node):
+    """Random numbers of the shape of what flows in, new at each call.
+
+    For a network that takes images of any size, and noise beside them: Ulyanov, Lebedev, Vedaldi,
+    Lempitsky, Texture Networks, ICML 2016. Any shape.
+    """
+
+    category = PLUMBING
+    aliases = ("noise", "rand_like", "latent", "random", "шум")
+    stateful = True
+    stops_gradient = True
+    x = Input("...")
+    y = Output("...")
+    distribution: Literal["uniform", "normal"] = Param("uniform", doc="in 0 … 1, or N(0, 1)")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(f"torch.rand{'n' if self.distribution == 'normal' else ''}_like")
 
 
 class GaussianNoise(Node):

@@ -28,6 +28,23 @@ class Preprocess(Node):
         return Function(".ops.preprocess.preprocess", self.convention)
 
 
+class Luminance(Node):
+    """How bright each pixel is to the eye: Y = 0.299 R + 0.587 G + 0.114 B.
+
+    ITU-R Recommendation BT.601. A content that is compared in it leaves the colours free; for a
+    style that keeps them: Gatys, Bethge, Hertzmann, Shechtman, Preserving Color in Neural Artistic
+    Style Transfer, 2016. N 3 H W → N 1 H W.
+    """
+
+    category = "normalisation"
+    aliases = ("grey", "grayscale", "luma", "brightness", "original colours", "яркость")
+    x = Input("N 3 H W", kind="image")
+    y = Output("N 1 H W", kind="image")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.preprocess.luminance")
+
+
 class Deprocess(Node):
     """The way back from `Preprocess`: an image in 0..1 that can be shown; nothing is cut off.
 

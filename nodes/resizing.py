@@ -146,6 +146,24 @@ class Resize(Node):
         return Function(name, size=(self.height, self.width), **interpolation(self.mode))
 
 
+class ResizeLike(Node):
+    """An image in the height and width of another one: pixels are repeated or interpolated.
+
+    Joins maps of two scales whatever the size of the picture; where that is a multiple, it is
+    `Upsample`. N C H W, like M K H' W' → N C H' W'.
+    """
+
+    category = LAYER
+    aliases = ("upsample to", "interpolate", "match size", "подогнать размер")
+    x = Input("N C H W")
+    like = Input("M K H' W'")
+    y = Output("N C H' W'")
+    mode: Literal["nearest", "bilinear", "bicubic"] = Param("nearest")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.shape.resize_like", self.mode)
+
+
 class Unpool2d(Node):
     """Puts each pixel at the top left of a factor × factor cell; the others are 0.
 

@@ -9,6 +9,8 @@ CONVENTIONS = {
     "caffe": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3, (2, 1, 0)),
 }
 
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B in the luminance
+
 
 def preprocess(x: Tensor, convention: str) -> Tensor:
     """From RGB in 0..1."""
@@ -27,3 +29,8 @@ def deprocess(x: Tensor, convention: str) -> Tensor:
 def channels(values: tuple[float, ...], like: Tensor) -> Tensor:
     """A number for each channel."""
     return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+
+def luminance(x: Tensor) -> Tensor:
+    """N 3 H W → N 1 H W."""
+    return (x * channels(LUMA, x)).sum(1, keepdim=True)

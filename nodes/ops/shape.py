@@ -37,3 +37,8 @@ def unpool(x: Tensor, factor: int) -> Tensor:
 def one_hot(labels: Tensor, classes: int) -> Tensor:
     """Rows with 1 at the label and 0 elsewhere."""
     return functional.one_hot(labels, classes).float()  # N K
+
+
+def resize_like(x: Tensor, like: Tensor, mode: str) -> Tensor:
+    """x in the height and width of `like`."""
+    return functional.interpolate(x, like.shape[2:], mode=mode)
