@@ -422,12 +422,15 @@ class View(Node):
     - `weights`: pairs of a name and a tensor, all weights of the nodes in the parameter `of`;
     - `past`: by name the steps and the values of the losses and metrics that the run has recorded;
     - `step`: how many steps of the run are done;
+    - `clock`: for the values in `past` how many seconds the stage's steps before them took;
+    - `seconds`: how long one example of the input that `timed` names takes to compute;
     - `theme`: "dark" or "light", the ground that the picture is looked at on.
     """
 
     category = "views"
     stops_gradient = True
     gradient: ClassVar[bool] = False
+    timed: ClassVar[str] = ""  # an input
     each_step: ClassVar[str] = ""  # a function of the inputs' tensors and `memory`, for cheap ones
     size: int = Param(256, min=64, max=1024, unit="px", doc="the width of the picture, about")
 

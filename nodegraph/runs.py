@@ -33,7 +33,9 @@ from .node import Loss, Metric
 GRAPH, ABOUT, METRICS, EDITS, GRAPHS, LOCK = (
     "graph.yaml", "run.json", "metrics.jsonl", "edits.jsonl", "graphs", "lock"
 )  # fmt: skip
-PLACE = ("index", "stage", "step", "kind")  # what a line of metrics holds beside its numbers
+# What a line of metrics holds beside its numbers. `took`: how many seconds the stage's steps before
+# that moment took, without evaluations, checkpoints and views.
+PLACE = ("index", "stage", "step", "kind", "took")
 NAME = re.compile(r"(\d+)-(\d+)(?:-(\d+))?")
 
 

@@ -278,6 +278,30 @@ class ContourRace(View):
         return Function(".ops.charts.contour_race", self.surface, self.size, **more)
 
 
+class LossVsTime(View):
+    """How long the optimisation of an image takes to reach what a generator does in one pass.
+
+    The loss over time, both by their logarithms: dots for an image that is optimised, as the run
+    has recorded it; a line at the loss of a generator's samples, from the time of one pass on.
+    Where they cross is how much faster it is. Measured on this machine: `optimised` by the steps
+    of its stage alone, which should run nothing else; `samples` for one example, in evaluation.
+
+    Ulyanov, Lebedev, Vedaldi, Lempitsky, Texture Networks, ICML 2016.
+    """
+
+    aliases = ("speed", "benchmark", "time to loss", "crossing", "время", "скорость")
+    timed = "samples"
+    optimised = Input("", kind="loss", many=True, doc="losses that a stage minimises")
+    generated = Input("", kind="loss", doc="the same loss, of the samples")
+    samples = Input("N ...", kind="image", doc="whose making is timed")
+
+    def examples(self, links: int) -> int:
+        return 8
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.loss_vs_time.loss_vs_time", self.size)
+
+
 class BeforeAfter(View):
     """Two images side by side, and the distance between their pixels.
 

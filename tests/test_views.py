@@ -46,6 +46,7 @@ def shapes_of(name: str, n: int = 6, c: int = 3, h: int = 9, w: int = 8) -> dict
         "GramMap": {"matrix": [(n, c, c), (h, w)]},
         "ContourRace": {"points": [(2,), (2,)]},
         "BeforeAfter": {"before": (n, c, h, w), "after": (1, c, 2 * h, 2 * w)},
+        "LossVsTime": {"optimised": [(), ()], "generated": (), "samples": (n, c, h, w)},
         "TextTable": {"values": [(n, c), (n, w)]},
     }[name]
 
@@ -89,14 +90,20 @@ def test_a_view_draws_whatever_flows_in(
     values = {k: filled(s, k, fill) for k, s in shapes_of(name).items()}
     weights = [("net.weight", filled((5, 2, 3, 3), "", fill))]
     memory: dict[str, typing.Any] = {}
-    once, _ = draw(name, values, changes, memory=memory, names=["a", "b"], weights=weights)
-    again, _ = draw(name, values, changes, memory=memory, names=["a", "b"], weights=weights)
+    once, _ = draw(
+        name, values, changes, memory=memory, names=["a", "b"], weights=weights, seconds=0.01
+    )
+    again, _ = draw(
+        name, values, changes, memory=memory, names=["a", "b"], weights=weights, seconds=0.01
+    )
     assert once.shape == again.shape
     if fill is None:  # something is seen, and other values look otherwise
         assert once.std() > 3
         others = {k: filled(s, k, None) for k, s in shapes_of(name).items()}
         weights = [("net.weight", torch.randn(5, 2, 3, 3))]
-        other, _ = draw(name, others, changes, memory={}, names=["a", "b"], weights=weights)
+        other, _ = draw(
+            name, others, changes, memory={}, names=["a", "b"], weights=weights, seconds=0.01
+        )
         assert not np.array_equal(once, other)
 
 

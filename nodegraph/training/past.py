@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class Past:
         self.trainer = trainer
         self.log = runs.Log(trainer.run) if trainer.run else None
         self.series: dict[str, Series] = {}
+        self.seconds: dict[str, Series] = {}
 
     def place(self, index: int, done: int) -> int:
         """A step of a stage among those of the whole run."""
@@ -37,24 +39,30 @@ class Past:
         rows, whole = self.log.read() if self.log else ([], False)
         if whole:
             self.series.clear()
+            self.seconds.clear()
         for row in rows:
             step = self.place(row.get("index", 0), row.get("step", 0))
             for name, value in row.items():
                 if name not in runs.PLACE and isinstance(value, (int, float)):
-                    self.add(name, step, value)
+                    self.add(name, step, value, row.get("took", math.nan))
         now = self.now  # who went back has a log with what came after, until training goes on
         return {name: upto(series, now) for name, series in self.series.items()}
 
-    def add(self, name: str, step: int, value: float) -> None:
+    def add(self, name: str, step: int, value: float, took: float = math.nan) -> None:
         """One more number, in the place of another one of that step."""
-        steps, values = self.series.setdefault(name, ([], []))
-        if steps and steps[-1] == step:
-            values[-1] = value
-            return
-        steps.append(step)
-        values.append(value)
-        if len(steps) > MOST:
-            del steps[1:-1:2], values[1:-1:2]
+        for series, number in ((self.series, value), (self.seconds, took)):
+            steps, values = series.setdefault(name, ([], []))
+            if steps and steps[-1] == step:
+                values[-1] = number
+                continue
+            steps.append(step)
+            values.append(number)
+            if len(steps) > MOST:
+                del steps[1:-1:2], values[1:-1:2]
+
+    def clock(self) -> Mapping[str, list[float]]:
+        """For each number of `read` how long the stage's steps before it took, in seconds."""
+        return {name: times for name, (_, times) in self.seconds.items()}
 
 
 def upto(series: Series, now: int) -> Series:

@@ -8,6 +8,7 @@ that a step depends on stands where it stood: weights, modes, statistics, random
 from __future__ import annotations
 
 import inspect
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class Previews:
         self.faults: list[tuple[str, str]] = []  # what can't be looked at, and why
         self.draws: dict[tuple[str, int], tuple[Tensor, ...]] = {}
         self.runs: dict[tuple[Ref, ...], Slice] = {}
+        self.timed: dict[tuple[Ref, ...], Slice] = {}
         self.kept: dict[tuple[Ref, ...], tuple[tuple[Any, ...], list[Any]]] = {}
         self.place = (0, 0)
 
@@ -140,6 +142,7 @@ class Previews:
         self.unfolded, self.tapped = unfold(trainer.body, trainer.graph), None
         self.draws.clear()
         self.runs.clear()
+        self.timed.clear()
         self.kept.clear()
         self.looks, self.faults = [], []
         there = self.unfolded.body.calls
@@ -291,6 +294,9 @@ class Previews:
                  "theme": self.theme, "step": self.past.now}  # fmt: skip
         if "past" in keywords:
             known["past"] = self.past.read()
+            known["clock"] = self.past.clock()
+        if one.view.timed:
+            known["seconds"] = self.seconds(one)
         extra = {k: v for k, v in known.items() if k in keywords}
         with torch.set_grad_enabled(one.view.gradient):
             result = function(*arguments, *recipe.args, **recipe.kwargs, **extra)
@@ -309,6 +315,23 @@ class Previews:
                      for r in one.inputs.get(port, ())]  # fmt: skip
             found.append(there if declared.many else there[0] if there else declared.default)
         return found
+
+    def seconds(self, one: Look) -> float:
+        """How long one example of the input that a view times takes: the median of five."""
+        assert self.unfolded is not None
+        outputs = tuple(one.inputs[one.view.timed])
+        if outputs not in self.timed:
+            self.timed[outputs] = slice_of(self.unfolded, outputs, "previews")
+        run, took = self.timed[outputs], []
+        drawn = self.drawn(run, 1)
+        self.trainer.net.eval()
+        with torch.no_grad(), self.trainer.precision():
+            for _ in range(6):  # the first warms up
+                begun = time.perf_counter()
+                for value in run(self.trainer, drawn).values():
+                    value.flatten()[:1].tolist()  # waits for the device
+                took.append(time.perf_counter() - begun)
+        return statistics.median(took[1:])
 
     def weights(self, one: Look) -> list[tuple[str, Tensor]]:
         """The weights of the nodes that a view names."""

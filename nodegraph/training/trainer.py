@@ -154,6 +154,7 @@ class Trainer:
         self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
         self.moment: Moment | None = None
         self.logged = 0.0
+        self.took, self.began = 0.0, 0.0  # seconds of the stage's steps; of those before the last
         self.saved_at, self.cost = time.monotonic(), 0.0  # the last checkpoint, and its seconds
         self.held: Held | None = None  # what keeps others from training in the run's folder
 
@@ -199,6 +200,7 @@ class Trainer:
             "stage": self.index,
             "step": self.done,
             "due": self.due,
+            "took": self.took,
             "log": self.log.stat().st_size if self.log and self.log.exists() else 0,
             "graph": self.edition,
             "edits": self.edits,
@@ -219,6 +221,7 @@ class Trainer:
                 for name, optimiser in self.enter().optimisers.items():
                     if name in state["optimisers"]:
                         optimiser.load_state_dict(state["optimisers"][name])
+            self.took = self.began = state.get("took", 0.0)
             for name, source in self.sources.items():
                 source.load_state(state["sources"][name])
         except (KeyError, RuntimeError, ValueError) as error:
@@ -302,7 +305,9 @@ class Trainer:
         """A line in the log; the file is closed after each, so that a kill loses none."""
         if self.log and self.stage:
             place = {"index": self.index, "stage": self.stage.name, "step": self.done}
-            row = {**values, **place, "kind": kind}
+            # A step's losses are those before its update.
+            took = self.began if kind == "loss" else self.took
+            row = {**values, **place, "kind": kind, "took": round(took, 6)}
             with open(self.log, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
@@ -311,6 +316,7 @@ class Trainer:
     def enter(self) -> Stage:
         """Make the stage that is at hand."""
         stage: Stage
+        self.took = self.began = 0.0
         with self.precision():
             self.stage = stage = self.module.STAGES[self.index](self.net, self.sources)
             stage.begin()
@@ -399,7 +405,9 @@ class Trainer:
     def step(self) -> Mapping[str, Tensor]:
         """One step of the present stage. Raises GraphError that names the node at fault."""
         assert self.stage is not None
+        begun = time.perf_counter()
         losses = self.attempt(self.stage)
+        self.began, self.took = self.took, self.took + time.perf_counter() - begun
         self.done += 1
         last = self.done == self.stage.steps
         self.due = bool(self.stage.watched) and (last or self.done % self.stage.watch_every == 0)
