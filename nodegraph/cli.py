@@ -75,10 +75,11 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("run", help="put pictures through a trained graph")
     sub.set_defaults(command=run)
     sub.add_argument("trained", type=Path, metavar="RUN_OR_GRAPH", help="a run's folder, or a file")
-    sub.add_argument("--input", type=Path, metavar="PICTURE", required=True, help="or a folder")
+    sub.add_argument("--input", type=Path, metavar="PICTURE", help="or a folder; none: draw noise")
     sub.add_argument("--output", type=Path, metavar="PICTURE", required=True, help="or a folder")
     sub.add_argument("--from", dest="start", default="", metavar="NODE", help="takes the picture")
     sub.add_argument("--to", dest="end", default="", metavar="NODE", help="gives the result")
+    sub.add_argument("--seed", type=int, default=0, help="of what is drawn without an input (0)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
     _chosen(sub)
 
@@ -416,8 +417,13 @@ def train(options: argparse.Namespace) -> int:
 def run(options: argparse.Namespace) -> int:
     """`nodegraph run RUN_OR_GRAPH --input photo.jpg --output out.png`"""
     from .node import show
-    from .training.pictures import Pictures, listed, opened, put
+    from .training.pictures import Pictures, listed, opened, put, sample
 
+    if options.input is None:
+        graph, state = opened(options.trained, options.preset, settings(options.set))
+        sample(graph, state, options.end, options.seed, options.device).save(options.output)
+        print(f"wrote {options.output}")
+        return 0
     pairs = listed(options.input, options.output)
     graph, state = opened(options.trained, options.preset, settings(options.set))
     net = Pictures(graph, state, options.start, options.end, options.device)

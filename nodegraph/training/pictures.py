@@ -53,21 +53,7 @@ class Pictures:
 
     def chosen(self, option: str, text: str, known: list[Ref]) -> Ref:
         """The output that an option names, or the only one there is."""
-        said = ", ".join(map(str, known)) or "none"
-        if not text:
-            if len(known) != 1:
-                raise GraphError(f"--{option}: name the output that is meant; pictures are: {said}")
-            return known[0]
-        ref = whole(self.body, Ref(text) if text in self.body.calls else Ref.parse(text))
-        if ref.node not in self.body.calls:
-            hint = near(text, self.body.calls)
-            raise GraphError(f"--{option} {text}: there is no such node{hint}")
-        if ref.port not in self.body.calls[ref.node].outputs:
-            ports = ", ".join(f"{ref.node}.{p}" for p in self.body.calls[ref.node].outputs)
-            raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
-        if not is_picture(self.body, ref):
-            shape = show(self.body.value(ref).shape)
-            raise GraphError(f"--{option} {text} gives {shape}, no picture; these do: {said}")
+        ref = named(self.body, option, text, known)
         if option == "to" and self.start not in behind(self.body, ref):
             raise GraphError(f"--to {text}: this picture does not come of {self.start}")
         return ref
@@ -131,16 +117,9 @@ class Pictures:
                 resolved(graph, standard())  # says what is wrong
                 raise GraphError(f"{self.end} can't be computed from one picture at {self.start}")
             return None
-        drawn, given = self.given(graph, body)
+        drawn, given = given_to(graph, body, self.graph, self.device.name)
         net = compile_slice(graph, [stand_in(self.graph), *drawn], [str(self.end)]).eval()
-        if self.state is None:
-            self.load_files(net, body)
-        else:
-            known = {k: v for k, v in self.state.items() if k in net.state_dict()}
-            try:
-                net.load_state_dict(known)
-            except RuntimeError as error:
-                raise GraphError(f"the checkpoint is of another graph: {error}") from error
+        load(net, self.state, self.graph, body)
         return net.to(self.device.name), given
 
     def fits(self, body: Body) -> bool:
@@ -148,37 +127,91 @@ class Pictures:
         return all(c.weights() == self.body.calls[n].weights() for n, c in body.calls.items()
                    if n in self.body.calls)  # fmt: skip
 
-    def given(self, graph: Graph, body: Body) -> tuple[list[str], list[Any]]:
-        """Other values that flow in, by their outputs: sources are drawn once, schedules are as at
-        the end of the last stage."""
-        made = training_module(graph, body).make_sources()
-        found: dict[str, Any] = {}
-        steps = int(self.graph.train[-1].steps) if self.graph.train else 1  # type: ignore[arg-type]
-        for name, call in body.calls.items():
-            if isinstance(call.node, Source):
-                try:
-                    made[name].start(name, 0, self.device.name)
-                    values = made[name].draw()
-                except (OSError, ValueError, ImportError) as error:
-                    raise GraphError(f"{name}: {error}") from error
-                found |= {f"{name}.{p}": v for p, v in zip(call.outputs, values, strict=True)}
-            elif isinstance(call.node, Schedule):
-                recipe = call.node.recipe(call.at)
-                function = function_of(call.node, recipe.target)
-                found[name] = function(steps, steps, *recipe.args, **recipe.kwargs)
-        return list(found), list(found.values())
 
-    def load_files(self, net: nn.Module, body: Body) -> None:
-        """The weights that a graph starts from."""
-        from nodegraph.nodes.ops.weights import load_weights
+def sample(
+    graph: Graph, state: Mapping[str, Tensor] | None, end: str = "", seed: int = 0,
+    device: str = "auto",
+) -> Image.Image:  # fmt: skip
+    """A picture that comes of what the sources of a graph draw, such as noise of any size.
 
-        try:
-            load_weights(net, weights(body), self.graph.folder)
-        except (OSError, ValueError, ImportError) as error:
-            raise GraphError(str(error)) from error
+    Raises GraphError when `end` is no picture, or is left out and not clear.
+    """
+    graph = dissolve(settled(graph), standard())
+    body = resolved(graph, standard())
+    made = [Ref(n, p) for n, c in body.calls.items() if not isinstance(c.node, Source)
+            for p in c.outputs]  # fmt: skip
+    ref = named(body, "to", end, [r for r in made if is_picture(body, r)])
+    place = Device.choose(device).name
+    part = placed(graph, body, Ref(""), ref, (1,))
+    inner, _ = infer(part, standard())
+    drawn, given = given_to(part, inner, graph, place, seed)
+    net = compile_slice(part, drawn, [str(ref)]).eval()
+    load(net, state, graph, inner)
+    torch.manual_seed(seed)  # for nodes that draw by themselves
+    with torch.no_grad():
+        y = net.to(place)(*given)
+    return picture_of((y + 1) / 2 if y.min() < -0.1 else y)
+
+
+def given_to(
+    graph: Graph, body: Body, whole: Graph, device: str, seed: int = 0
+) -> tuple[list[str], list[Any]]:
+    """Other values that flow in, by their outputs: sources are drawn once, schedules are as at the
+    end of the last stage of the whole graph."""
+    made = training_module(graph, body).make_sources()
+    found: dict[str, Any] = {}
+    steps = int(whole.train[-1].steps) if whole.train else 1  # type: ignore[arg-type]
+    for name, call in body.calls.items():
+        if isinstance(call.node, Source):
+            try:
+                made[name].start(name, seed, device)
+                values = made[name].draw()
+            except (OSError, ValueError, ImportError) as error:
+                raise GraphError(f"{name}: {error}") from error
+            found |= {f"{name}.{p}": v for p, v in zip(call.outputs, values, strict=True)}
+        elif isinstance(call.node, Schedule):
+            recipe = call.node.recipe(call.at)
+            function = function_of(call.node, recipe.target)
+            found[name] = function(steps, steps, *recipe.args, **recipe.kwargs)
+    return list(found), list(found.values())
+
+
+def load(net: nn.Module, state: Mapping[str, Tensor] | None, graph: Graph, body: Body) -> None:
+    """Give a part of a graph its weights: those of a state, or those that the graph starts from."""
+    from nodegraph.nodes.ops.weights import load_weights
+
+    try:
+        if state is None:
+            load_weights(net, weights(body), graph.folder)
+        else:
+            net.load_state_dict({k: v for k, v in state.items() if k in net.state_dict()})
+    except RuntimeError as error:
+        raise GraphError(f"the checkpoint is of another graph: {error}") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise GraphError(str(error)) from error
 
 
 # Which part --------------------------------------------------------------------------------------
+
+
+def named(body: Body, option: str, text: str, known: list[Ref]) -> Ref:
+    """The picture that an option names, or the only one that is known. Raises GraphError."""
+    said = ", ".join(map(str, known)) or "none"
+    if not text:
+        if len(known) != 1:
+            raise GraphError(f"--{option}: name the output that is meant; pictures are: {said}")
+        return known[0]
+    ref = whole(body, Ref(text) if text in body.calls else Ref.parse(text))
+    if ref.node not in body.calls:
+        hint = near(text, body.calls)
+        raise GraphError(f"--{option} {text}: there is no such node{hint}")
+    if ref.port not in body.calls[ref.node].outputs:
+        ports = ", ".join(f"{ref.node}.{p}" for p in body.calls[ref.node].outputs)
+        raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
+    if not is_picture(body, ref):
+        shape = show(body.value(ref).shape)
+        raise GraphError(f"--{option} {text} gives {shape}, no picture; these do: {said}")
+    return ref
 
 
 def whole(body: Body, ref: Ref) -> Ref:
@@ -194,10 +227,13 @@ def is_picture(body: Body, ref: Ref) -> bool:
 
 
 def sources(body: Body) -> list[Ref]:
-    """The pictures that sources give."""
-    found = [Ref(n, p) for n, c in body.calls.items() if isinstance(c.node, Source)
-             for p in c.outputs]  # fmt: skip
-    return [r for r in found if is_picture(body, r)]
+    """The pictures that sources give: the only data set of pictures if there is one, beside which
+    a style that is always the same is not meant."""
+    calls = {n: c.node for n, c in body.calls.items() if isinstance(c.node, Source)}
+    found = [Ref(n, p) for n in calls for p in body.calls[n].outputs]
+    found = [r for r in found if is_picture(body, r)]
+    varied = [r for r in found if not calls[r.node].fixed and body.value(r).kind == "image"]
+    return varied if len(varied) == 1 else found
 
 
 def ends(body: Body, start: Ref) -> list[Ref]:
