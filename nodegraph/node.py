@@ -430,7 +430,7 @@ class View(Node):
     category = "views"
     stops_gradient = True
     gradient: ClassVar[bool] = False
-    timed: ClassVar[str] = ""  # an input
+    timed: ClassVar[str] = ""  # the input whose computation is timed
     each_step: ClassVar[str] = ""  # a function of the inputs' tensors and `memory`, for cheap ones
     size: int = Param(256, min=64, max=1024, unit="px", doc="the width of the picture, about")
 

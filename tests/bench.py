@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,7 +30,7 @@ from nodegraph.checks import check, settled
 from nodegraph.graph import Entry, Graph, Ref, Stage, choose
 from nodegraph.infer import infer
 from nodegraph.library import standard
-from nodegraph.training.trainer import Options, Trainer
+from nodegraph.training.trainer import Options, Stepped, Trainer
 from nodegraph.worker.process import cpu_time
 from nodegraph.worker.run import Run
 
@@ -438,11 +439,84 @@ def graphs() -> None:
     row("load + check, 1,000 nodes", "≤ 1 s", f"{found:.2f} s")
 
 
+# Textures ----------------------------------------------------------------------------------------
+
+
+class Bank(nn.Module):
+    """Filters of many sizes with a circular boundary, by FFT or directly."""
+
+    SIZES = (3, 5, 7, 11, 15, 23, 37, 55)
+
+    def __init__(self, layer: Callable[..., nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layer(3, 32, k) for k in self.SIZES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """All maps."""
+        return torch.cat([layer(x) for layer in self.layers], 1)
+
+
+def direct(inputs: int, channels: int, kernel: int) -> nn.Module:
+    """torch's own convolution."""
+    return nn.Conv2d(inputs, channels, kernel, padding="same", padding_mode="circular")
+
+
+def textures() -> None:
+    """Convolution by FFT, and a generator's pass against the optimisation of an image."""
+    from nodegraph.nodes.ops.fft_conv import FFTConv2d
+    from nodegraph.nodes.ops.loss_vs_time import crossing
+
+    ours, (theirs, twin) = Bank(FFTConv2d).to(DEVICE), (Bank(direct) for _ in range(2))
+    theirs, twin = copied(theirs, ours), copied(twin, ours)
+    x = torch.rand(1, 3, 96, 96, device=DEVICE)
+    apart = (ours(x) - theirs(x)).abs().max().item()
+    assert apart < 1e-4, f"they differ by {apart}"
+    for what, make in (("forward", forward), ("forward + backward", there_and_back)):
+        compared(
+            f"FFT / direct: 8 × 32 filters of 3 to 55 px, 96 px, {what}", "≤ 0.25",
+            make(ours, x), make(theirs, x), make(twin, x), 9,
+        )  # fmt: skip
+
+    graph = settled(choose(nodegraph.load(ROOT / "graphs/texture_net.yaml"), "quick"))
+    trainer = Trainer(graph, Options(device=DEVICE))
+    seconds, losses = [], []
+    for event in trainer.events():
+        if isinstance(event, Stepped) and event.stage == "optimise":
+            seconds.append(trainer.began)  # a step's loss is that before its update
+            losses.append(event.losses["pixels_loss"].item())
+    state = trainer.net.state_dict()
+
+    def part(inputs: list[str], outputs: list[str]) -> nn.Module:
+        net = nodegraph.compile(graph, inputs, outputs)
+        net.load_state_dict({k: v for k, v in state.items() if k in net.state_dict()})
+        return net.to(DEVICE).eval()
+
+    sizes = [graph.params[f"z{i}"] for i in range(6)]
+    noises = [f"noise{i}" for i in range(6)]
+    wall = trainer.sources["source.source"].draw()[0]
+    with torch.no_grad():
+        made = part(noises, ["generator"])(*(torch.rand(8, *s, device=DEVICE) for s in sizes))
+        loss = part(["generator", "source.source"], ["loss"])(made, wall).item()
+    z = [torch.rand(1, *s, device=DEVICE) for s in sizes]
+    passes = [partial(sample, part(noises, ["generator"]), z) for _ in range(3)]
+    _, null, took = ratios(*passes, 50)
+    reached = crossing((np.asarray(seconds), np.asarray(losses)), loss)
+    figure = "never" if reached is None else f"{reached / took:.0f}×"
+    name = f"L-BFGS on pixels / TextureNet's pass, both at loss {loss:.1e}"
+    row(name, "≥ 100×", figure, f"null {null:.3f}", took)
+
+
+def sample(net: nn.Module, z: list[torch.Tensor]) -> None:
+    """One texture from noise."""
+    with torch.no_grad():
+        net(*z)
+
+
 def main() -> None:
-    """All rows, or those whose names are given: modules, gan, live, graphs."""
+    """All rows, or those whose names are given: modules, gan, live, graphs, textures."""
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__} on {DEVICE}, {threads} threads; ours / theirs, medians")
-    rows = {"graphs": graphs, "modules": modules, "gan": gan, "live": live}
+    rows = {"graphs": graphs, "modules": modules, "gan": gan, "live": live, "textures": textures}
     for name in sys.argv[1:] or rows:
         rows[name]()
 

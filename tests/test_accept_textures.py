@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import statistics
+import time
+from collections.abc import Callable
+
 import pytest
 import torch
-from acceptance import Record, draw, graph, slice_of, trained
-
-from nodegraph.graph import Entry
+from acceptance import Record, graph, slice_of, trained
+from nodegraph.nodes.ops.procedural import Bricks, PebbleTexture
+from torch.nn import functional as F
 
 pytestmark = pytest.mark.accept
 
@@ -17,6 +22,19 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
     product = torch.fft.rfft2(a) * torch.fft.rfft2(b).conj()
     across = torch.fft.irfft2(product, s=a.shape[-2:]).sum(1)
     return (across.max() / (a.norm() * b.norm())).item()
+
+
+def made(kind: type, size: int) -> torch.Tensor:
+    """A texture that is drawn from numbers."""
+    source = kind(size)
+    source.start("source", 0)
+    return source.image
+
+
+def nearest(image: torch.Tensor, source: torch.Tensor) -> float:
+    """The mean distance of patches of 7×7 px to the nearest of the source's, per number."""
+    patches = [F.unfold(x, 7)[0].T for x in (image, source)]  # M 147
+    return (torch.cdist(*patches).amin(1).mean() / 147**0.5).item()
 
 
 def test_random_filters_synthesise_a_texture(record: Record) -> None:
@@ -30,17 +48,21 @@ def test_random_filters_synthesise_a_texture(record: Record) -> None:
         assert rows[-1]["error"] < 1e-3
         assert held_out < 5e-3
         images.append(state["image.value"])
-        grade = slice_of(texture, state, ["image", "source"], ["held_out"])
+        grade = slice_of(texture, state, ["image", "source.source"], ["held_out"])
         with torch.no_grad():
-            source = draw(texture, "source", size=96).draw()[0]
-            noise = grade(torch.rand_like(source) * 2 - 1, source).item()
-            pebbles = {**texture.nodes, "source": Entry("PebbleTexture", {"size": 96})}
-            other = draw(texture.with_(nodes=pebbles), "source").draw()[0]
-            different = grade(images[-1], other).item()
+            source = made(Bricks, 96)
+            random = torch.rand_like(source) * 2 - 1
+            noise = grade(random, source).item()
+            different = grade(images[-1], made(PebbleTexture, 96)).item()
         record("texture_random_filters", "baseline: noise image", "–", noise, seed)
         record("texture_random_filters", "against another texture", "> 0.1", different, seed)
         assert noise > 0.1
         assert different > 0.1
+        near, far = nearest(images[-1], source), nearest(random, source)
+        name = "distance to the nearest patch of the source"
+        record("texture_random_filters", name, "> 0, < noise", near, seed)
+        record("texture_random_filters", "baseline: that of noise", "–", far, seed)
+        assert 0.01 < near < far / 2 and nearest(source, source) < 1e-3
     alike = correlation(*images)
     record("texture_random_filters", "correlation of two seeds, best shift", "< 0.9", alike, "0, 1")
     assert alike < 0.9
@@ -48,23 +70,65 @@ def test_random_filters_synthesise_a_texture(record: Record) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+def test_a_texture_is_made_larger_than_its_source(seed: int, record: Record) -> None:
+    texture = graph("texture_random_filters")
+    same, _ = trained(texture, seed, steps=10, size=64, image=(1, 3, 64, 64))
+    large, state = trained(texture, seed, "larger", steps=20)  # four times as many pixels
+    assert state["image.value"].shape == (1, 3, 128, 128)
+    name = "texture_random_filters"
+    for metric, words in (("error", "own filters"), ("held_out", "filters never used")):
+        record(name, f"128 px from 64: error, {words}", "< 1e-3, 5e-3", large[-1][metric], seed)
+    at_once = large[len(large) // 2 - 1]["held_out"] / same[-1]["held_out"]
+    ratio = large[-1]["held_out"] / same[-1]["held_out"]
+    record(name, "128 px from 64: error / that of 64, as many steps", "–", at_once, seed)
+    record(name, "128 px from 64: error / that of 64, twice the steps", "≤ 2", ratio, seed)
+    assert large[-1]["error"] < 1e-3 and large[-1]["held_out"] < 5e-3
+    assert ratio <= 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_vgg_with_random_weights_gets_a_texture_in_part(seed: int, record: Record) -> None:
+    name, texture = "texture_gatys", graph("texture_gatys")
+    rows, state = trained(texture, seed)
+    bank = slice_of(graph("texture_random_filters"), trained(
+        graph("texture_random_filters"), seed, steps=1)[1], ["image", "source.source"],
+        ["held_out"])  # fmt: skip
+    with torch.no_grad():
+        source = made(Bricks, 64)
+        random = torch.rand_like(source) * 2 - 1
+        found, noise, other = (
+            bank(*pair).item()
+            for pair in (
+                (state["image.value"], source),
+                (random, source),
+                (state["image.value"], made(PebbleTexture, 64)),
+            )
+        )
+    record(name, "sum of five layers' errors", "< 5e-3", rows[-1]["sum"], seed)
+    record(name, "error, random filters never used", "< noise / 10", found, seed)
+    record(name, "baseline: noise image", "–", noise, seed)
+    record(name, "against another texture", "> 0.1", other, seed)
+    assert rows[-1]["sum"] < 5e-3
+    assert found < noise / 10 and other > 0.1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
 def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None:
     net = graph("texture_net")
     _, state = trained(net, seed)
-    noises = [f"noise{i}" for i in range(1, 6)]
+    noises = [f"noise{i}" for i in range(6)]
     generate = slice_of(net, state, noises, ["generator"])
-    grade = slice_of(net, state, ["generator", "source"], ["held_out"])
+    grade = slice_of(net, state, ["generator", "source.source"], ["held_out", "loss"])
     torch.manual_seed(seed + 100)
-    z = [torch.rand(8, 3, 3 * 2**i, 3 * 2**i) for i in range(5)]
+    z = noise_of(8)
     with torch.no_grad():
         samples = generate(*z)
-        source = draw(net, "source", size=48).draw()[0]
-        error = grade(samples, source).item()
-        noise = grade(torch.rand_like(samples) * 2 - 1, source).item()
+        source = made(Bricks, 48)
+        error, own = (v.item() for v in grade(samples, source))
+        noise = grade(torch.rand_like(samples) * 2 - 1, source)[0].item()
         spread = (samples.std(0).mean() / source.std()).item()
-        wide = generate(*[torch.rand(8, 3, 6 * 2**i, 6 * 2**i) for i in range(5)])
-        large = grade(wide, source).item()
-        moved = generate(*[v.roll((2**i, 2**i), (-2, -1)) for i, v in enumerate(z)])
+        large = grade(generate(*noise_of(8, 2)), source)[0].item()
+        moved = generate(z[0], *[v.roll((2**i, 2**i), (-2, -1)) for i, v in enumerate(z[1:])])
         shift = (moved - samples.roll((16, 16), (-2, -1))).abs().max().item()
     record("texture_net", "error of 8 fresh samples, other filters", "< 2e-2", error, seed)
     record("texture_net", "baseline: noise images", "–", noise, seed)
@@ -75,3 +139,50 @@ def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None
     assert spread >= 0.3
     assert large / error <= 2
     assert shift < 1e-4
+    with torch.no_grad():
+        took = statistics.median(timed(lambda: generate(*noise_of(1))) for _ in range(20))
+    seconds, losses = optimised(slice_of(net, state, ["pixels", "source.source"], ["pixels_loss"]),
+                                source, seed, own)  # fmt: skip
+    then = min(v for s, v in zip(seconds, losses) if s <= max(10 * took, seconds[0]))
+    record("texture_net", "loss of the samples, own filters", "< optimised", own, seed)
+    record("texture_net", "loss optimised in 10 × the time of a pass", "–", then, seed)
+    record("texture_net", "time optimised to their loss / of a pass", "–", seconds[-1] / took, seed)
+    assert own < then and losses[-1] <= own
+
+
+def noise_of(batch: int, scale: int = 1) -> list[torch.Tensor]:
+    """The noise of each scale; the first is not read."""
+    sizes = [1, *(3 * 2**i * scale for i in range(5))]
+    return [torch.rand(batch, 3, size, size) for size in sizes]
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of the processor, as others may use it too."""
+    begun = time.process_time()
+    run()
+    return time.process_time() - begun
+
+
+def optimised(
+    judge: Callable[..., torch.Tensor], source: torch.Tensor, seed: int, wanted: float
+) -> tuple[list[float], list[float]]:
+    """When an image that L-BFGS optimises had which loss, up to the wanted one."""
+    torch.manual_seed(seed)
+    image = (torch.rand_like(source) * 2 - 1).requires_grad_()
+    lbfgs = torch.optim.LBFGS([image], max_iter=1000, history_size=20, tolerance_grad=0,
+                              tolerance_change=0, line_search_fn="strong_wolfe")  # fmt: skip
+    begun, seconds, losses = time.process_time(), [], []
+
+    def closure() -> torch.Tensor:
+        if losses and min(losses) <= wanted:
+            raise StopIteration
+        lbfgs.zero_grad()
+        loss = judge(image, source)
+        losses.append(loss.item())
+        seconds.append(time.process_time() - begun)
+        loss.backward()
+        return loss
+
+    with contextlib.suppress(StopIteration):
+        lbfgs.step(closure)  # type: ignore[arg-type]
+    return seconds, losses

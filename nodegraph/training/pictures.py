@@ -150,6 +150,7 @@ def sample(
     torch.manual_seed(seed)  # for nodes that draw by themselves
     with torch.no_grad():
         y = net.to(place)(*given)
+    # No source says what is black: what lies well below 0 is in −1..1.
     return picture_of((y + 1) / 2 if y.min() < -0.1 else y)
 
 

@@ -1,0 +1,353 @@
+"""Textures and style: the parts that their graphs are made of, against what is written by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from acceptance import graph, slice_of
+from nodegraph.nodes.images import PhotoCrops, Picture
+from nodegraph.nodes.ops import images, loss_vs_time, preprocess, shape, textures
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+import nodegraph
+from nodegraph import runs
+from nodegraph.checks import settled
+from nodegraph.compiler.build import resolved
+from nodegraph.graph import choose
+from nodegraph.library import standard
+from nodegraph.training import previews, run
+from nodegraph.training.pictures import Pictures
+from nodegraph.training.trainer import Options, Trainer
+
+NOTHING = {"weights": ""}  # of files
+
+
+def body(name: str, preset: str, **settings: Any) -> Any:
+    return resolved(settled(choose(graph(name), preset, settings)), standard())
+
+
+def started(name: str, preset: str = "quick", **settings: Any) -> Trainer:
+    made = run.start(graph(name), preset, settings, options=Options(0))
+    made.enter()
+    return made
+
+
+# Photographs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", images.PHOTOGRAPHS)
+def test_photographs_come_with_the_packages(name: str) -> None:
+    assert name in Picture.__args__ and len(Picture.__args__) == len(images.PHOTOGRAPHS)
+    photo = images.Photo(name, 48)
+    photo.start("photo", 0)
+    photo.start("photo", 0)  # also a second time
+    (image,) = photo.draw()
+    assert image.shape == (1, 3, 48, 48) and 0 <= image.min() and image.max() <= 1
+    assert image.std() > 0.03 and (image[:, 0] - image[:, 2]).abs().mean() > 0.003  # in colour
+
+
+def crops(**settings: Any) -> images.PhotoCrops:
+    node = PhotoCrops(**({"size": 24} | settings))
+    made = images.PhotoCrops(node.named("pictures"), node.named("held_out"), node.batch, node.size,
+                             **node.changed("least", "range"))  # fmt: skip
+    made.start("photos", 0)
+    return made
+
+
+def test_cuts_are_random_and_held_out_are_those_of_other_photographs() -> None:
+    photos = crops(batch=5)
+    state = photos.state()
+    (first,), (second,) = photos.draw(), photos.draw()
+    assert first.shape == (5, 3, 24, 24) and 0 <= first.min() and first.max() <= 1
+    assert not torch.equal(first, second)
+    photos.load_state(state)
+    assert torch.equal(photos.draw()[0], first)
+    (held_out,) = photos.held_out(0, 5)
+    assert torch.equal(torch.cat([photos.held_out(0, 2)[0], photos.held_out(2, 5)[0]]), held_out)
+    whole = images.Photo("astronaut", 24)
+    whole.start("photo", 0)
+    assert (held_out[0] - whole.draw()[0][0]).abs().mean() < 0.02  # but for a second scaling
+    signed = crops(batch=5, range="-1..1")
+    torch.testing.assert_close(signed.held_out(0, 5)[0], held_out * 2 - 1)
+
+
+def test_a_cut_of_the_whole_is_the_middle_and_half_of_them_are_mirrored() -> None:
+    photos = crops(pictures="coffee", held_out="china", batch=64, least=1.0)
+    picture = photos.pictures[0]
+    high = picture.size[1]
+    assert high == 24  # no larger than it must be
+    cut = photos.cut(picture, 1, 0.5, 0.5, False)
+    mirrored = photos.cut(picture, 1, 0.5, 0.5, True)
+    assert torch.equal(cut.flip(-1), mirrored) and not torch.equal(cut, mirrored)
+
+
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        ({"pictures": "coffee, tea"}, "not 'tea'"),
+        ({"held_out": ""}, "held_out expects names"),
+        ({"pictures": "coffee, hopper"}, "hopper is in pictures and in held_out"),
+    ],
+)
+def test_photographs_that_are_not_there_are_refused(settings: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        PhotoCrops(**settings)
+
+
+# Nodes --------------------------------------------------------------------------------------------
+
+
+def test_luminance_weighs_green_most() -> None:
+    x = torch.eye(3)[:, :, None, None]  # red, green, blue
+    assert preprocess.luminance(x).flatten().tolist() == pytest.approx([0.299, 0.587, 0.114])
+
+
+def test_maps_are_enlarged_to_the_size_of_others() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    doubled = shape.resize_like(x, torch.zeros(1, 7, 8, 10), "nearest")
+    assert torch.equal(doubled, functional.interpolate(x, scale_factor=2))
+    assert shape.resize_like(x, torch.zeros(1, 7, 9, 11), "bilinear").shape == (2, 3, 9, 11)
+
+
+def test_noise_has_the_shape_of_what_flows_in() -> None:
+    node = standard()["NoiseLike"]
+    for distribution, low, deviation in (("uniform", 0.0, 12**-0.5), ("normal", -9.0, 1.0)):
+        made = node(distribution=distribution).recipe(node().bind({"x": (1,)}))
+        draw = getattr(torch, made.target.removeprefix("torch."))
+        x = draw(torch.zeros(20_000))
+        assert x.min() >= low and float(x.std()) == pytest.approx(deviation, rel=0.05)
+        assert not torch.equal(x, draw(torch.zeros(20_000)))
+
+
+# Sizes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, preset, node, count",
+    [
+        ("texture_net", "quick", "generator", 71_659),
+        ("texture_net", "six_scales", "generator", 116_915),
+        ("texture_net", "paper", "generator", 71_659),
+        ("texture_net", "paper_six", "generator", 116_915),
+        ("style_net", "paper", "generator", 118_211),
+        ("style_net", "paper", "described", 12_944_960),  # VGG-19 up to conv5_1
+        ("style_net_residual", "paper", "generator", 1_679_235),
+        ("style_net_residual", "paper", "described", 7_635_264),  # VGG-16 up to conv4_3
+        ("neural_style", "paper", "described", 12_944_960),
+        ("texture_gatys", "paper", "features", 10_585_152),  # up to conv4_4
+    ],
+)
+def test_the_generators_have_the_published_sizes(
+    name: str, preset: str, node: str, count: int
+) -> None:
+    assert body(name, preset).calls[node].parameters() == count
+
+
+@pytest.mark.parametrize("name, settings", [
+    ("style_net", {"size": 64, "style_size": 64, "batch": 1}),
+    ("style_net_residual", {"size": 48, "style_size": 32, "batch": 1}),
+    ("neural_style", {"size": 32, "style_size": 48, "image": (1, 3, 32, 32)}),
+    ("texture_gatys", {"size": 32, "image": (1, 3, 32, 32), "iterations": 1}),
+    ("texture_net", {"size": 32, "image": (1, 3, 32, 32), "batch": 2, "optimise_steps": 1}
+     | {f"z{i}": (3, 2**i, 2**i) for i in range(1, 6)}),
+])  # fmt: skip
+def test_the_papers_presets_take_two_steps(name: str, settings: dict[str, Any]) -> None:
+    known = NOTHING if name != "texture_net" else {}
+    made = started(name, "paper", **known, **settings)
+    for _ in range(2):
+        losses = made.step()
+        assert all(math.isfinite(v) for v in losses.values())
+        if made.done == made.stage.steps:  # type: ignore[union-attr]
+            made.index, made.done = made.index + 1, 0
+            made.enter()
+
+
+# Style --------------------------------------------------------------------------------------------
+
+
+def test_the_statistics_of_vgg_are_gatys_loss_by_hand() -> None:
+    of = choose(graph("neural_style"), "vgg", NOTHING)
+    torch.manual_seed(0)
+    net = nodegraph.compile(of, ["colours.compared"], ["described.style", "described.content"])
+    x, y = torch.rand(2, 1, 3, 32, 32) * 2 - 1
+    (a, content), (b, _) = net(x), net(y)
+    layers: list[list[Tensor]] = []
+    for image in (x, y):
+        h = preprocess.preprocess(image / 2 + 0.5, "torchvision")
+        found = []
+        for block, depth in enumerate((2, 2, 4, 4, 1), 1):
+            h = functional.avg_pool2d(h, 2) if block > 1 else h
+            for i in range(1, depth + 1):
+                conv = net.get_submodule(f"described.conv{block}_{i}")
+                h = torch.relu(functional.conv2d(h, conv.weight, conv.bias, padding=1))
+                found += [h] if i == 1 else []
+                if image is x and (block, i) == (4, 2):
+                    torch.testing.assert_close(content, h)
+        layers.append(found)
+    loss = torch.zeros(())
+    for f, g in zip(*layers, strict=True):
+        n, m = f.shape[1], f.shape[2] * f.shape[3]
+        grams = [v.flatten(2)[0] @ v.flatten(2)[0].T for v in (f, g)]
+        loss = loss + (grams[0] - grams[1]).square().sum() / (4 * n**2 * m**2)
+    torch.testing.assert_close((a - b).square().sum(), loss, rtol=1e-4, atol=0)
+
+
+def test_own_colours_are_those_of_the_photograph() -> None:
+    of = choose(graph("neural_style"), "own_colours")
+    net = nodegraph.compile(of, ["image", "content.source"], ["colours.compared", "colours.shown"])
+    image, photo = torch.rand(2, 1, 3, 8, 8) * 2 - 1
+    compared, shown = net(image, photo)
+    grey = preprocess.luminance(image)
+    torch.testing.assert_close(compared, grey.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(preprocess.luminance(shown), grey)
+    torch.testing.assert_close(shown - grey, photo - preprocess.luminance(photo))
+
+
+@pytest.mark.parametrize("start, moved", [("FromContent", False), ("FromNoise", True)])
+def test_an_image_starts_as_the_photograph_or_as_noise(start: str, moved: bool) -> None:
+    of = choose(graph("neural_style"), "quick", {"start": start})
+    torch.manual_seed(0)
+    photo = torch.rand(1, 3, 96, 96)
+    net = nodegraph.compile(of, ["content.source"], ["image"])
+    assert (not torch.equal(net(photo), photo)) == moved
+
+
+def test_the_loss_is_the_weighted_sum_of_the_slide() -> None:
+    made = started("neural_style", size=24, style_size=24, image=(1, 3, 24, 24), start="FromNoise")
+    losses = made.step()
+    of = made.graph
+    torch.manual_seed(0)
+    again = run.start(graph("neural_style"), "quick",
+                      {"size": 24, "style_size": 24, "image": (1, 3, 24, 24), "start": "FromNoise"},
+                      options=Options(0))  # fmt: skip
+    net = slice_of(of, again.net.state_dict(), ["content.source", "style.source"],
+                   ["image", "described.style", "described_style.style", "described.content",
+                    "described_content.content"])  # fmt: skip
+    photo, wall = (again.sources[n].draw()[0] for n in ("content.source", "style.source"))
+    image, g, g_style, f, f_photo = net(photo, wall)
+    style = (g - g_style).square().sum() / g_style.square().sum()
+    content = (f - f_photo).square().sum() / f_photo.square().sum()
+    rough = image.diff(dim=-1).square().sum() + image.diff(dim=-2).square().sum()
+    wanted = 1e4 * (style + 0.1 * content + 0.005 * rough / image.numel())
+    torch.testing.assert_close(losses["loss"], wanted.detach(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("norm, independent", [("InstanceNorm2d", True), ("BatchNorm2d", False)])
+def test_instance_norm_draws_each_photograph_by_itself(norm: str, independent: bool) -> None:
+    of = choose(graph("style_net"), "quick", {"norm": norm})
+    torch.manual_seed(0)
+    net = nodegraph.compile(of, ["photos"], ["generator"])
+    photos = torch.rand(2, 3, 16, 16)
+    other = torch.cat([photos[:1], 5 * photos[1:]])
+    with torch.no_grad():
+        drawn = []
+        for x in (photos, other):
+            torch.manual_seed(1)  # the same noise
+            drawn.append(net(x)[0])
+    assert torch.allclose(*drawn, atol=1e-5) == independent
+
+
+def test_a_photograph_of_any_size_keeps_it() -> None:
+    net = Pictures(choose(graph("style_net"), "quick"), None, device="cpu")
+    assert (str(net.start), str(net.end)) == ("photos.image", "generator.image")
+    picture = Image.effect_noise((61, 83), 60).convert("RGB")
+    assert net.through(picture).size == (61, 83) and not net.refused
+
+
+# Textures by VGG-19 -------------------------------------------------------------------------------
+
+
+def test_the_gradient_of_a_layer_is_that_of_the_paper() -> None:
+    f, target = torch.randn(1, 3, 4, 5), torch.randn(1, 3, 4, 5)
+    relu = f.relu().requires_grad_()
+    n, m = 3, 20
+    e = (textures.gram(relu) - textures.gram(target)).square().sum() / (4 * n**2)
+    e.backward()
+    rows = relu.detach().flatten(2)[0]
+    difference = rows @ rows.T - target.flatten(2)[0] @ target.flatten(2)[0].T
+    wanted = difference @ rows / (n**2 * m**2)  # 0 where a unit is inactive, once through its ReLU
+    assert relu.grad is not None
+    torch.testing.assert_close(relu.grad.flatten(2)[0], wanted)
+    assert (
+        (relu.grad * (f > 0)).flatten(2)[0].equal(torch.where(rows > 0, relu.grad[0].flatten(1), 0))
+    )
+
+
+def test_the_layers_of_gatys_are_conv1_1_and_four_pools() -> None:
+    of = choose(graph("texture_gatys"), "quick")
+    torch.manual_seed(0)
+    net = nodegraph.compile(
+        of, ["image"], [f"features.{g}" for g in ("g1_1", "g1", "g2", "g3", "g4")]
+    )
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    grams = net(image)
+    h = preprocess.preprocess(image / 2 + 0.5, "torchvision")
+    found = []
+    for block, depth in enumerate((2, 2, 4, 4), 1):
+        for i in range(1, depth + 1):
+            conv = net.get_submodule(f"features.conv{block}_{i}")
+            h = torch.relu(functional.conv2d(h, conv.weight, conv.bias, padding=1))
+            found += [h] if (block, i) == (1, 1) else []
+        h = functional.avg_pool2d(h, 2)
+        found.append(h)
+    assert len(grams) == 5
+    for gram, maps in zip(grams, found, strict=True):
+        rows = maps.flatten(2)[0]
+        torch.testing.assert_close(gram[0], rows @ rows.T / rows.shape[1], rtol=1e-4, atol=1e-6)
+
+
+# Loss against time --------------------------------------------------------------------------------
+
+
+def test_curves_cross_a_loss_between_two_points() -> None:
+    curve = loss_vs_time.recorded("x", {"x": ([1, 2, 3, 4], [1.0, 0.1, math.nan, 0.001])},
+                                  {"x": [0.0, 2.0, 3.0, 4.0]})  # fmt: skip
+    assert [list(v) for v in curve] == [[0.0, 2.0, 4.0], [1.0, 0.1, 0.001]]
+    assert loss_vs_time.crossing(curve, 0.1**0.5) == pytest.approx(1.0)
+    assert loss_vs_time.crossing(curve, 0.01) == pytest.approx(3.0)
+    assert loss_vs_time.crossing(curve, 2.0) == 0.0
+    assert loss_vs_time.crossing(curve, 1e-4) is None
+
+
+def test_the_plot_says_how_many_times_as_long() -> None:
+    past, clock = {"pixels": ([1, 2], [1.0, 0.01])}, {"pixels": [0.0, 2.0]}
+    given = [torch.tensor(0.01)], torch.tensor(0.1), torch.zeros(1, 3, 8, 8), 256
+    found = {"names": ["pixels"], "past": past, "clock": clock, "seconds": 0.004}
+    _, about = loss_vs_time.loss_vs_time(*given, **found)
+    assert about["pass"] == 0.004
+    assert about["pixels"] == pytest.approx({"seconds": 1.0, "ratio": 250.0})
+    _, about = loss_vs_time.loss_vs_time(given[0], torch.tensor(1e-3), *given[2:], **found)
+    assert about["pixels"] == {"seconds": None, "ratio": None}
+    assert loss_vs_time.verdict("p", (torch.ones(0).numpy(),) * 2, 1.0, 1.0)[0].endswith("yet")
+    for seconds, words in ((3e-5, "30 µs"), (0.0061, "6.1 ms"), (0.9999, "1 s"), (12.34, "12.3 s")):
+        assert loss_vs_time.duration(seconds) == words
+
+
+def test_the_log_says_what_the_steps_took_and_the_view_reads_it(tmp_path: Path) -> None:
+    small = {"size": 16, "image": (1, 3, 16, 16), "batch": 2, "optimise_steps": 3, "steps": 2}
+    small |= {f"z{i}": (3, 2 ** (i - 1), 2 ** (i - 1)) for i in range(1, 6)}
+    made = run.start(graph("texture_net"), "quick", small, run=tmp_path / "r", options=Options(0))
+    made.logged = math.inf  # only what must be logged is
+    events = made.events()
+    for _ in events:
+        if (made.index, made.done) == (1, 1):
+            break
+    look = previews.Previews(made)
+    look.look(["race"])
+    (found,) = look.compute()
+    about = found.header["about"]
+    assert found.header["kind"] == "picture" and about["pass"] > 0
+    assert {"seconds", "ratio"} == about["pixels_loss"].keys()
+    rows = [json.loads(r) for r in (tmp_path / "r" / runs.METRICS).read_text().splitlines()]
+    took = [r["took"] for r in rows if r["stage"] == "optimise" and r["kind"] == "loss"]
+    assert took[0] == 0 and took == sorted(took) and took[-1] > 0
+    assert [r["took"] for r in rows if r["stage"] == "learn"][0] == 0  # each stage by itself
+    state = made.state()
+    assert state["took"] == made.took > 0
