@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .body import FLOAT, Body, Call, memory
+from .body import FLOAT, Body, Call, memory, watched
 from .edits import passed_by
 from .graph import Graph, GraphError, Ref, Stage, choose, refs, substitute
 from .infer import Memo, group_input_problems, infer, substitute_or_none
@@ -97,13 +97,13 @@ def stage_problems(
     if not stage.run and not stage.watch:
         cure = "name an optimiser in run, or, to look only, a metric in watch"
         yield error(where, f"stage {stage.name} runs no update", cure)
-    for key, names in (("run", stage.run), ("watch", stage.watch)):
+    for key, names in (("run", stage.run), ("watch", watched(body, stage.watch))):
         for name in map(str, names):
             if name not in body.names:
                 text = f"stage {stage.name}: {key} names {name}, which does not exist"
-                role = Optimiser if key == "run" else Metric
                 inner = [n for n, c in body.calls.items()
-                         if n.startswith(f"{name}.") and isinstance(c.node, role)]  # fmt: skip
+                         if n.startswith(f"{name}.") and isinstance(c.node, Optimiser)]  # fmt: skip
+                inner = inner if key == "run" else []
                 known = near(name, inner, 0.0) if inner else near(name, body.names)
                 yield error((*where, key), text + known)
             elif name in body.calls and key == "run":
@@ -185,7 +185,8 @@ def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
         trained |= {*mine} if any(name in map(str, s.run) for s in stages) else set()
     if not complete or not stages:
         return
-    ends = [name for s in stages for name in (*s.run, *s.watch) if name in body.calls]
+    ends = [name for s in stages
+            for name in (*s.run, *watched(body, s.watch)) if name in body.calls]  # fmt: skip
     for name in behind(body, [Ref(str(e)) for e in ends]):
         call = body.calls[name]
         if call.owner == name and call.trainable() and name not in trained:

@@ -400,11 +400,16 @@ class Loss(Node):
 
 
 class Metric(Node):
-    """A number to watch, averaged over the held-out data (`total`: summed)."""
+    """A number to watch, averaged over the held-out data (`total`: summed).
+
+    One of examples `together` is no mean over batches, like a covariance: it is taken of up to 1000
+    held-out examples at once.
+    """
 
     category = "metrics"
     stops_gradient = True
     total: ClassVar[bool] = False
+    together: ClassVar[bool] = False
     low_is_good: ClassVar[bool] = False
 
 

@@ -60,9 +60,12 @@ class FontDigits(_Images):
     count: int = Param(4000, min=1, max=200_000, doc="training images")
     held_out: int = Param(1000, min=1, max=100_000, doc="held-out images")
     seed: int = Param(0, min=0, max=1_000_000, doc=SEED)
+    measured: Literal["held out", "training"] = Param(
+        "held out", doc="which metrics and views see; training: to look for copies"
+    )
 
     def recipe(self, at: Axes) -> Recipe:
-        more = self.changed("channels", "count", "held_out", "seed")
+        more = self.changed("channels", "count", "held_out", "seed", "measured")
         return drawn(Module(".ops.font_digits.FontDigits", **self.options(), **more), self.fixed)
 
 

@@ -321,3 +321,16 @@ class TextTable(View):
     def recipe(self, at: Axes) -> Recipe:
         options = self.top, self.example, self.classes, self.size
         return Function(".ops.charts.text_table", *options)
+
+
+class Scoreboard(View):
+    """A table of what was measured: a row for each group, a column for each metric in it.
+
+    It is linked to nothing, and shows the numbers as the run has recorded them last, among them
+    losses that a group gives. What is in no group is not in it.
+    """
+
+    aliases = ("table", "metrics", "quality", "comparison", "controls", "таблица", "сравнение")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.charts.scoreboard", self.size)

@@ -27,6 +27,7 @@ def small() -> dict[str, dict[str, object]]:
         "deepwarp": {"batch": 8, "held_out": 40},
         "gmmn_ae": {"batch": 50, "count": 300},
         "attribute_editing": {"batch": 8},
+        "quality_panel": {"batch": 16, "count": 40, "held_out": 30, "classifier_steps": 2},
         "feature_inversion": {"size": 16, "image": (1, 3, 16, 16)},
         "fgsm": {"train_steps": 3, "count": 8, "shape": (8, 1, 16, 16)},
         "pgd": {"train_steps": 3, "count": 8, "shape": (8, 1, 16, 16)},

@@ -1,7 +1,7 @@
 """Views that show numbers: curves, histograms, scatters, confusions, races, tables."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -523,3 +523,54 @@ def text_table(
         room = size - 24 - min(wide, size * 0.62)
         sheet.text(7, y + line / 2 - 1, clipped(name, room, px), ink().dim, px, "lm")
     return sheet.done(), {"rows": [[n, t] for n, t, _ in rows]}
+
+
+def scores(past: Mapping[str, Any]) -> tuple[list[str], list[str], dict[tuple[str, str], float]]:
+    """Groups, their metrics, and the last value of each that was recorded."""
+    found = {}
+    for name, (_, values) in past.items():
+        group, _, metric = name.rpartition(".")
+        if group and values:
+            found[group, metric] = float(values[-1])
+    return [*dict.fromkeys(g for g, _ in found)], [*dict.fromkeys(m for _, m in found)], found
+
+
+@themed
+def scoreboard(size: int, past: Mapping[str, Any] | None = None) -> Any:
+    """Groups as rows, metrics as columns."""
+    groups, metrics, found = scores(past or {})
+    if not found:
+        return note("nothing is measured yet", size)
+    px = text_size(size)
+    face = typeface(px)
+    first = min(size * 0.3, max(face.getlength(g) for g in groups) + 14)
+    wide = (size - first) / len(metrics)
+    heads = [split_to(m.replace("_", " "), wide - 6, px) for m in metrics]
+    line, top = px + 8, max(map(len, heads)) * (px + 3) + 8
+    sheet = Sheet(size, round(top + line * len(groups) + 4))
+    for column, words in enumerate(heads):
+        for row, word in enumerate(words):
+            x, y = first + wide * (column + 1) - 4, 6 + row * (px + 3)
+            sheet.text(x, y, word, ink().dim, px, "rt")
+    for row, group in enumerate(groups):
+        y = top + line * row
+        sheet.line([(6, y), (size - 6, y)], ink().raised, 0.5)
+        sheet.text(7, y + line / 2, clipped(group, first - 10, px), ink().text, px, "lm")
+        for column, metric in enumerate(metrics):
+            if (group, metric) in found:
+                text = clipped(short(found[group, metric]), wide - 4, px)
+                x = first + wide * (column + 1) - 4
+                sheet.text(x, y + line / 2, text, ink().text, px, "rm")
+    return sheet.done(), {"rows": [[g, m, v] for (g, m), v in found.items()]}
+
+
+def split_to(text: str, room: float, px: int) -> list[str]:
+    """Words in lines that are not wider than `room`; a longer word is cut."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and typeface(px).getlength(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [clipped(line, room, px) for line in lines]
