@@ -48,6 +48,7 @@ def shapes_of(name: str, n: int = 6, c: int = 3, h: int = 9, w: int = 8) -> dict
         "BeforeAfter": {"before": (n, c, h, w), "after": (1, c, 2 * h, 2 * w)},
         "TextTable": {"values": [(n, c), (n, w)]},
         "Scoreboard": {},
+        "DecisionSurface": {"logits": (h * h, 1), "points": [(n, 2), (n, 2)]},
     }[name]
 
 

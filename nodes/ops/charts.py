@@ -12,6 +12,7 @@ from .drawing import (
     Axes,
     Sheet,
     clipped,
+    diverging,
     enlarged,
     legend,
     legend_rows,
@@ -463,6 +464,33 @@ def contour_race(
     below = Sheet(size, max(1, under))
     legend(below, rows, 5, size, ink().hues, [0])
     return stacked([sheet.done(), below.done()]), {"height": values, "diverged": lost}
+
+
+@themed
+def decision_surface(
+    logits: Tensor, points: list[Tensor], reach: float, most: int, size: int,
+    names: list[str] | None = None, memory: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """σ(logits) − ½ over a square of the plane, and points upon it."""
+    side = math.isqrt(len(logits))
+    with np.errstate(all="ignore"):
+        said = 1 / (1 + np.exp(-numbers(logits).reshape(side, side).clip(-50, 50))) - 0.5
+    ground = mapped(said, -0.8, 0.8, diverging())  # pale, so that points are seen
+    high = cell = size
+    sheet = Sheet(size, high, enlarged(ground, cell, cell) if side else None)
+    axes = Axes(sheet, (-reach, reach), (-reach, reach), size, numbered=False)
+    axes.left, axes.right, axes.top, axes.bottom = 0, size, 0, high
+    rows = [numbers(x.reshape(-1, 2)[:most]) for x in points[:LINES]]
+    hues = [ink().text, *ink().hues[2:]]
+    for places, hue in zip(rows, hues):
+        for place in places[np.isfinite(places).all(1)]:
+            if np.abs(place).max() <= reach:
+                sheet.mark(0, axes.at(*map(float, place)), max(1.2, size / 170), hue)
+    known = legend_rows(named(names, len(rows), "points"), size) if rows else []
+    below = Sheet(size, len(known) * (text_size(size) + 5) + 6)
+    legend(below, known, 5, size, hues, [0])
+    real = float((said > 0).mean()) if said.size else 0.0
+    return stacked([sheet.done(), below.done()]), {"real": real}
 
 
 # Tables ------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ class FontDigits(Dataset):
     def load(self) -> None:
         """Render both splits, from seeds of their own."""
         train, test = (self.split(n, 2 * self.data_seed + i) for i, n in enumerate(self.counts))
-        self.train, self.test = train, train if self.measured == "training" else test
+        self.train, self.test = train, test
 
     def split(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Images and labels."""
