@@ -1,9 +1,23 @@
 """Noise: what a generator makes its images from."""
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from nodegraph.node import Axes, Module, Output, Param, Recipe, Shape, Source
+from nodegraph.node import (
+    Axes,
+    Function,
+    Input,
+    Mismatch,
+    Module,
+    Node,
+    Output,
+    Param,
+    Recipe,
+    Shape,
+    Source,
+    show,
+)
 
 
 class Noise(Source):
@@ -34,3 +48,35 @@ class Noise(Source):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("distribution", "low", "high")
         return Module(".ops.noise.Noise", self.shape, batch=self.batch, **more)
+
+
+class Slerp(Node):
+    """A way from code to code along a great circle: sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b.
+
+    Ω is the angle between them; where it is almost 0, the straight line. Normal codes of many
+    dimensions lie near a sphere, and a straight line between them runs through its empty inside.
+    Shoemake, Animating Rotation with Quaternion Curves, SIGGRAPH 1985; White, Sampling Generative
+    Networks, 2016. a and b N …, or one for all; t T 1, such as a Linspace → T ….
+    """
+
+    category = "arithmetic"
+    aliases = ("interpolation", "great circle", "latent walk", "lerp", "интерполяция")
+    a = Input("...")
+    b = Input("...")
+    t = Input("T 1")
+    y = Output("...")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        at = super().bind(inputs)
+        rows, steps = (at.rest or (1,))[0], getattr(at, "T", 1)
+        if rows not in (1, steps):
+            raise Mismatch(f"a is {show(at.rest)}, t has {steps} steps",
+                           "cut one code out by Slice, or give one for each step")  # fmt: skip
+        return at
+
+    def shapes(self, inputs: Mapping[str, Any]) -> dict[str, Shape]:
+        at = self.bind(inputs)
+        return {"y": (at.T, *at.rest[1:])}
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.noise.slerp")

@@ -308,7 +308,8 @@ class Dropout(Node):
     """Sets each number to 0 with probability p while training, and scales the others by 1/(1 − p).
 
     Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, JMLR 2014.
-    Any shape.
+    `always` also in evaluation: as the noise of a generator, Isola et al., Image-to-Image
+    Translation with Conditional Adversarial Networks, CVPR 2017. Any shape.
     """
 
     category = LAYER
@@ -317,8 +318,11 @@ class Dropout(Node):
     x = Input("...")
     y = Output("...")
     p: float = Param(0.5, min=0.0, max=1.0, doc="the share that is dropped")
+    always: bool = Param(False, doc="in evaluation too")
 
     def recipe(self, at: Axes) -> Recipe:
+        if self.always:
+            return Function("torch.nn.functional.dropout", self.p, True)
         return Module("torch.nn.Dropout", self.p)
 
 

@@ -111,6 +111,29 @@ def test_a_gan_of_matrix_products_makes_digits(seed: int, record: Record) -> Non
     assert found["class entropy"] >= 2.5
 
 
+# DCGAN -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_convolutional_gan_makes_digits(seed: int, record: Record) -> None:
+    of = graph("dcgan")
+    state, begin = (trained(of, seed, **more)[1] for more in ({}, {"steps": 1}))
+    z = draw(of, "z", 7).held_out(0, 1000)[0]
+    with torch.no_grad():
+        images, first = (slice_of(of, s, ["z"], ["generator"])(z) for s in (state, begin))
+        walked = slice_of(of, state, ["z"], ["walked"])(z)
+    found = measure("dcgan", images, first, seed, record, fall="≥ 20×", precision="≥ 0.4",
+                    recall="≥ 0.3", class_entropy="≥ 2.8")  # fmt: skip
+    steps = (walked[1:] - walked[:-1]).flatten(1).norm(dim=1)
+    jump = float(steps.max() / steps.median())
+    record("dcgan", "largest step of a walk over the median", "≤ 3", jump, seed)
+    assert images.min() >= -1 and images.max() <= 1
+    assert found["fall"] >= 20
+    assert found["precision"] >= 0.4 and found["recall"] >= 0.3
+    assert found["class entropy"] >= 2.8
+    assert jump <= 3
+
+
 # EBGAN -------------------------------------------------------------------------------------------
 
 

@@ -197,6 +197,55 @@ def test_a_grid_of_the_plane_begins_at_the_top_left() -> None:
     assert grid[-1].tolist() == [3, -3]
 
 
+# Tricks ------------------------------------------------------------------------------------------
+
+
+def test_soft_labels_are_drawn_between_their_ends_and_sometimes_wrong() -> None:
+    from nodegraph.nodes.ops.soft_labels import SoftLabels
+
+    torch.manual_seed(0)
+    like = torch.zeros(20_000, 1)
+    y = SoftLabels(0.7, 1.2)(like)
+    assert y.min() >= 0.7 and y.max() <= 1.2 and float(y.mean()) == pytest.approx(0.95, abs=0.01)
+    assert SoftLabels(0.7, 1.2, cut=True)(like).max() == 1
+    flipped = SoftLabels(1.0, 1.0, flip=0.05)(like)
+    assert set(flipped.unique().tolist()) == {0.0, 1.0}
+    assert float((flipped == 0).float().mean()) == pytest.approx(0.05, abs=0.01)
+    assert torch.equal(SoftLabels(0.9, 0.9)(like), torch.full_like(like, 0.9))
+    assert torch.equal(SoftLabels(0.7, 1.2, 0.5).eval()(like), torch.full_like(like, 0.95))
+
+
+def test_a_great_circle_keeps_the_length_of_codes_where_a_line_does_not() -> None:
+    from nodegraph.nodes.ops.noise import slerp
+
+    torch.manual_seed(0)
+    a, b = torch.nn.functional.normalize(torch.randn(2, 1, 64), dim=2) * 8
+    t = torch.linspace(0, 1, 9)[:, None]
+    way = slerp(a, b, t)
+    torch.testing.assert_close(way[[0, -1]], torch.cat([a, b]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(way.norm(dim=1), torch.full((9,), 8.0), atol=1e-3, rtol=0)
+    steps = (way[1:] - way[:-1]).norm(dim=1)
+    torch.testing.assert_close(steps, steps[:1].expand(8), atol=1e-3, rtol=0)
+    assert ((1 - t) * a + t * b).norm(dim=1).min() < 7
+    torch.testing.assert_close(slerp(a, a, t), a.expand(9, -1))  # no angle: a straight line
+    maps = slerp(a[..., None, None], b[..., None, None], t)
+    torch.testing.assert_close(maps[..., 0, 0], way)
+
+
+@pytest.mark.parametrize(
+    "preset", [p for p in graph("dcgan").presets if p not in ("quick", "paper")]
+)
+def test_each_trick_trains_and_changes_what_is_trained(preset: str) -> None:
+    def losses_of(preset: str) -> list[float]:
+        more = {"flip": 0.5} if preset == "flipped_labels" else {}
+        trainer = trainer_of("dcgan", preset, batch=8, steps=1, **more)
+        return [float(v) for e in trainer.events() if isinstance(e, Stepped)
+                for v in e.losses.values()]  # fmt: skip
+
+    plain, other = losses_of("quick"), losses_of(preset)
+    assert all(map(math.isfinite, other)) and plain != other
+
+
 # Energies ----------------------------------------------------------------------------------------
 
 
