@@ -61,6 +61,7 @@ def check_chosen(graph: Graph, library: Library, memo: Memo) -> list[Problem]:
         problems += stage_problems(body, graph, stage, ("train", str(index)))
     problems += training_problems(body, [stage for _, stage in stages])
     problems += value_problems(body, ())
+    problems += range_problems(body)
     problems += weights_problems(body, graph.folder, ())
     problems += loose_problems(graph, body)
     return problems
@@ -247,6 +248,38 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
         if needed > (there := machine_memory()):
             text = f"one step takes about {memory(needed)}, this machine has {memory(there)}"
             yield warning((), text, "make the batch, the images or the layers smaller")
+
+
+def range_problems(body: Body) -> Iterator[Problem]:
+    """Calls with the same weights that get images in different ranges, which tells them apart."""
+    first: dict[str, tuple[str, str]] = {}  # by owner: the range that its first call gets, and from
+    for name, call in body.calls.items():
+        for ref in call.sources[:1] if call.weights() else ():
+            found, maker = ranged(body, ref)
+            known, other = first.setdefault(call.owner, (found, maker))
+            if found and known and found != known:
+                text = f"{name} gets numbers in {found} from {maker}, {call.owner} in {known}"
+                cure = (
+                    f"set `range` of the source, or end {maker} in Sigmoid for 0..1, Tanh for -1..1"
+                )
+                yield warning(("nodes", name, "in"), f"{text} from {other}", cure)
+
+
+def ranged(body: Body, ref: Ref) -> tuple[str, str]:
+    """The range that an output is known to lie in, and the node that says so; else ""."""
+    call = body.calls.get(ref.node)
+    if call is None:
+        return "", ""
+    if call.body is not None:
+        inner = call.body.outputs.get(ref.port) or next(iter(call.body.outputs.values()))
+        if inner.node in call.body.inputs:
+            return "", ""
+        found, maker = ranged(call.body, inner)
+        return found, f"{call.name}.{maker}" if found else ""
+    assert call.node is not None
+    if call.node.passes and call.sources:
+        return ranged(body, call.sources[0])
+    return call.node.gives or str(getattr(call.node, "range", "")), call.name
 
 
 def weights_problems(body: Body, folder: str, where: tuple[str, ...]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ class GradientReversal(Node):
     reverses_gradient = True
     gradient_times = "-strength"
     aliases = ("GRL", "gradient reversal layer", "reverse", "DANN", "разворот градиента")
+    passes = True
     x = Input("...")
     strength = Input("", default=1.0, kind="scalar", min=0.0)
     y = Output("...")
@@ -37,6 +38,7 @@ class GradientScale(Node):
     category = "adversarial"
     gradient_times = "factor"
     aliases = ("gradient multiplier", "slow down", "масштаб градиента")
+    passes = True
     x = Input("...")
     factor = Input("", default=1.0, kind="scalar")
     y = Output("...")

@@ -201,6 +201,7 @@ class Flatten(Node):
 
     category = LAYER
     aliases = ("vectorise", "ravel", "вытянуть")
+    passes = True
     x = Input("N ...")
     y = Output("N D")
 
@@ -219,6 +220,7 @@ class Reshape(Node):
 
     category = LAYER
     aliases = ("view", "unflatten", "project and reshape", "форма")
+    passes = True
     x = Input("N ...")
     y = Output("...")
     size: tuple[int, ...] = Param(min=1, max=1_000_000, doc="the shape of one example")

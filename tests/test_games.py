@@ -246,6 +246,35 @@ def test_each_trick_trains_and_changes_what_is_trained(preset: str) -> None:
     assert all(map(math.isfinite, other)) and plain != other
 
 
+RANGES = """
+nodegraph: 1
+groups:
+  Made:
+    inputs: {z: N D}
+    outputs: {image: image}
+    nodes:
+      fc: {type: Linear, features: 64, in: {x: z}}
+      act: {type: Tanh, in: {x: fc}}
+      image: {type: Reshape, size: [1, 8, 8], in: {x: act}}
+nodes:
+  real: {type: FontDigits, batch: 8, size: 8}
+  z: {type: Noise, shape: [4], batch: 8}
+  made: {type: Made, in: {z: z}}
+  rows: {type: Flatten, in: {x: real.image}}
+  fake_rows: {type: Flatten, in: {x: made}}
+  judge: {type: Linear, features: 1, in: {x: rows}}
+  judge_fake: {shares: judge, in: {x: fake_rows}}
+"""
+
+
+def test_a_judge_of_two_ranges_is_warned_of() -> None:
+    (told,) = map(str, nodegraph.check(files.parse(RANGES).graph))
+    assert "judge_fake gets numbers in -1..1 from made.act, judge in 0..1 from real" in told
+    for fits in (RANGES.replace("size: 8}", "size: 8, range: -1..1}"),
+                 RANGES.replace("Tanh", "Sigmoid"), RANGES.replace("Tanh", "ReLU")):  # fmt: skip
+        assert nodegraph.check(files.parse(fits).graph) == []
+
+
 # Energies ----------------------------------------------------------------------------------------
 
 
