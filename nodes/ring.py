@@ -12,12 +12,11 @@ class GaussianRing(Source):
 
     A generator that has collapsed covers some of them only, which is seen at once. After Metz,
     Poole, Pfau, Sohl-Dickstein, Unrolled Generative Adversarial Networks, ICLR 2017. Point N 2, new
-    at every draw; centre modes 2, always the same.
+    at every draw; RingCentres has the means.
     """
 
     aliases = ("toy data", "mixture of Gaussians", "mode collapse", "2-D", "кольцо", "смесь")
     point = Output("N 2")
-    centre = Output("modes 2")
     batch: int = Param(64, min=1, max=65536)
     modes: int = Param(8, min=1, max=100)
     radius: float = Param(2.0, min=0.0, max=1000.0)
@@ -48,6 +47,25 @@ class PlaneGrid(_Made):
 
     def recipe(self, at: Axes) -> Recipe:
         return Module(".ops.ring.PlaneGrid", self.reach, self.steps)
+
+
+class RingCentres(_Made):
+    """The means of the Gaussians of a GaussianRing of the same modes and radius.
+
+    modes 2.
+    """
+
+    aliases = ("modes", "mixture of Gaussians", "кольцо")
+    value = Output("...")
+    modes: int = Param(8, min=1, max=100)
+    radius: float = Param(2.0, min=0.0, max=1000.0)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return (self.modes, 2)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.ring.RingCentres", self.modes, self.radius)
 
 
 class NearCentres(Metric):

@@ -57,7 +57,7 @@ def ring_samples(seed: int, preset: str) -> tuple[list[dict[str, Any]], float, f
     of = graph("gan_ring")
     rows, state = trained(of, seed, preset)
     points = made(of, state, ["z"], "generator", count=2000)
-    centres = draw(of, "real").centres()
+    centres = draw(of, "real").centres
     coverage = ring.mode_coverage(points, centres, 0.2, 0.03)
     return rows, float(coverage), float(ring.near_share(points, centres, 0.2))
 
@@ -194,7 +194,7 @@ def test_moments_of_pixels_come_to_agree(seed: int, record: Record) -> None:
     coded = graph("gmmn_ae")
     _, state = trained(coded, seed)
     recall = quality(digits_of(coded, state, ["h"], "samples"))["recall"]
-    record("gmmn", "recall of GMMN + AE, as many steps of moments", "higher", recall, seed)
+    record("gmmn", "recall of GMMN + AE", "higher", recall, seed)
     if recall <= found["recall"]:
         pytest.xfail(f"recall is {recall:.2g} with codes, {found['recall']:.2g} with pixels")
 

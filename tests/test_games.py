@@ -178,7 +178,7 @@ def test_the_first_samples_of_a_gan_are_near_the_mean_image() -> None:
 def test_points_of_a_ring_are_around_their_centres() -> None:
     source = ring.GaussianRing(4000)
     source.start("ring", 0)
-    points, centres = source.draw()
+    (points,), centres = source.draw(), ring.RingCentres(8, 2.0)()
     assert torch.allclose(centres.norm(dim=1), torch.tensor(2.0))
     off = points - centres[torch.cdist(points, centres).argmin(1)]
     assert float(off.std()) == pytest.approx(0.05, rel=0.05)

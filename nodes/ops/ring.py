@@ -9,32 +9,33 @@ from .noise import Noise
 from .parameter import Constant
 
 
+def ring_centres(modes: int, radius: float) -> Tensor:
+    """Points at equal distances around a circle, modes 2."""
+    angle = 2 * math.pi * torch.arange(modes) / modes
+    return radius * torch.stack([angle.cos(), angle.sin()], 1)
+
+
 class GaussianRing(Noise):
-    """A mixture of small Gaussians around a circle: point N 2, centre modes 2."""
+    """A mixture of small Gaussians around a circle: point N 2."""
 
     def __init__(self, batch: int, modes: int = 8, radius: float = 2.0, std: float = 0.05) -> None:
         super().__init__((2,), batch)
-        self.modes, self.radius, self.std = modes, radius, std
-
-    def centres(self) -> Tensor:
-        """The means of all Gaussians, modes 2."""
-        angle = 2 * math.pi * torch.arange(self.modes, device=self.device) / self.modes
-        return self.radius * torch.stack([angle.cos(), angle.sin()], 1)
+        self.centres, self.std = ring_centres(modes, radius), std
 
     def sample(self, rows: int, generator: torch.Generator) -> Tensor:
         """`rows` points from `generator`, where it lives."""
-        device = generator.device
-        which = torch.randint(self.modes, (rows,), generator=generator, device=device)
+        device, modes = generator.device, len(self.centres)
+        which = torch.randint(modes, (rows,), generator=generator, device=device)
         noise = torch.randn(rows, 2, generator=generator, device=device)
-        return self.centres().to(device)[which] + self.std * noise
+        return self.centres.to(device)[which] + self.std * noise
 
-    def draw(self) -> tuple[Tensor, ...]:
-        """The next batch, and the centres."""
-        return (*super().draw(), self.centres())
 
-    def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
-        """Rows start..stop of an endless table, and the centres."""
-        return (*super().held_out(start, stop), self.centres())
+class RingCentres(Constant):
+    """The means of such a mixture, modes 2."""
+
+    def __init__(self, modes: int, radius: float) -> None:
+        super().__init__(0.0, (modes, 2))
+        self.value += ring_centres(modes, radius)
 
 
 class PlaneGrid(Constant):
