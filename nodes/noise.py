@@ -1,14 +1,12 @@
 """Noise: what a generator makes its images from."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from nodegraph.node import (
     Axes,
     Function,
     Input,
-    Mismatch,
     Module,
     Node,
     Output,
@@ -16,7 +14,6 @@ from nodegraph.node import (
     Recipe,
     Shape,
     Source,
-    show,
 )
 
 
@@ -56,27 +53,15 @@ class Slerp(Node):
     Ω is the angle between them; where it is almost 0, the straight line. Normal codes of many
     dimensions lie near a sphere, and a straight line between them runs through its empty inside.
     Shoemake, Animating Rotation with Quaternion Curves, SIGGRAPH 1985; White, Sampling Generative
-    Networks, 2016. a and b N …, or one for all; t T 1, such as a Linspace → T ….
+    Networks, 2016. a and b 1 …, cut out by Slice; t T 1, such as a Linspace → T ….
     """
 
     category = "arithmetic"
     aliases = ("interpolation", "great circle", "latent walk", "lerp", "интерполяция")
-    a = Input("...")
-    b = Input("...")
+    a = Input("1 ...")
+    b = Input("1 ...")
     t = Input("T 1")
-    y = Output("...")
-
-    def bind(self, inputs: Mapping[str, Any]) -> Axes:
-        at = super().bind(inputs)
-        rows, steps = (at.rest or (1,))[0], getattr(at, "T", 1)
-        if rows not in (1, steps):
-            raise Mismatch(f"a is {show(at.rest)}, t has {steps} steps",
-                           "cut one code out by Slice, or give one for each step")  # fmt: skip
-        return at
-
-    def shapes(self, inputs: Mapping[str, Any]) -> dict[str, Shape]:
-        at = self.bind(inputs)
-        return {"y": (at.T, *at.rest[1:])}
+    y = Output("T ...")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.noise.slerp")

@@ -50,7 +50,6 @@ PARAMETERS |= {"ImageFolder": {"path": "x"}}
 SHAPES = {
     "RelativeError": {"x": (4, 8, 3), "target": (1, 8, 3)},
     "Maxout": {"x": (4, 8)},
-    "Slerp": {"a": (7, 12), "b": (7, 12)},
     "Reshape": {"x": (4, 8, 9)},
     "ThinPlateGrid": {"theta": (4, 32)},
 }
