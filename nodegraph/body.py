@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .graph import Ref, Source, refs
-from .node import Axes, Node, Shape
+from .node import Axes, Metric, Node, Shape
 
 FLOAT = 4  # bytes
 
@@ -123,6 +123,16 @@ class Body:
             return self.inputs[ref.node]
         outputs = self.calls[ref.node].outputs
         return outputs[ref.port] if ref.port else next(iter(outputs.values()))
+
+
+def watched(body: Body, names: Iterable[object]) -> list[str]:
+    """What a stage watches: what it names, and of groups the metrics that are in them."""
+    found: list[str] = []
+    for name in map(str, names):
+        inner = [n for n, c in body.calls.items()
+                 if n.startswith(f"{name}.") and isinstance(c.node, Metric)]  # fmt: skip
+        found += inner if inner and name not in body.names else [name]
+    return list(dict.fromkeys(found))
 
 
 def memory(size: int) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .body import FLOAT, Body, Call, memory
+from .body import FLOAT, Body, Call, memory, watched
 from .edits import passed_by
 from .graph import Graph, GraphError, Ref, Stage, choose, refs, substitute
 from .infer import Memo, group_input_problems, infer, substitute_or_none
@@ -61,6 +61,7 @@ def check_chosen(graph: Graph, library: Library, memo: Memo) -> list[Problem]:
         problems += stage_problems(body, graph, stage, ("train", str(index)))
     problems += training_problems(body, [stage for _, stage in stages])
     problems += value_problems(body, ())
+    problems += range_problems(body)
     problems += weights_problems(body, graph.folder, ())
     problems += loose_problems(graph, body)
     return problems
@@ -97,13 +98,13 @@ def stage_problems(
     if not stage.run and not stage.watch:
         cure = "name an optimiser in run, or, to look only, a metric in watch"
         yield error(where, f"stage {stage.name} runs no update", cure)
-    for key, names in (("run", stage.run), ("watch", stage.watch)):
+    for key, names in (("run", stage.run), ("watch", watched(body, stage.watch))):
         for name in map(str, names):
             if name not in body.names:
                 text = f"stage {stage.name}: {key} names {name}, which does not exist"
-                role = Optimiser if key == "run" else Metric
                 inner = [n for n, c in body.calls.items()
-                         if n.startswith(f"{name}.") and isinstance(c.node, role)]  # fmt: skip
+                         if n.startswith(f"{name}.") and isinstance(c.node, Optimiser)]  # fmt: skip
+                inner = inner if key == "run" else []
                 known = near(name, inner, 0.0) if inner else near(name, body.names)
                 yield error((*where, key), text + known)
             elif name in body.calls and key == "run":
@@ -185,7 +186,8 @@ def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
         trained |= {*mine} if any(name in map(str, s.run) for s in stages) else set()
     if not complete or not stages:
         return
-    ends = [name for s in stages for name in (*s.run, *s.watch) if name in body.calls]
+    ends = [name for s in stages
+            for name in (*s.run, *watched(body, s.watch)) if name in body.calls]  # fmt: skip
     for name in behind(body, [Ref(str(e)) for e in ends]):
         call = body.calls[name]
         if call.owner == name and call.trainable() and name not in trained:
@@ -246,6 +248,38 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
         if needed > (there := machine_memory()):
             text = f"one step takes about {memory(needed)}, this machine has {memory(there)}"
             yield warning((), text, "make the batch, the images or the layers smaller")
+
+
+def range_problems(body: Body) -> Iterator[Problem]:
+    """Calls with the same weights that get images in different ranges, which tells them apart."""
+    first: dict[str, tuple[str, str]] = {}  # by owner: the range that its first call gets, and from
+    for name, call in body.calls.items():
+        for ref in call.sources[:1] if call.weights() else ():
+            found, maker = ranged(body, ref)
+            known, other = first.setdefault(call.owner, (found, maker))
+            if found and known and found != known:
+                text = f"{name} gets numbers in {found} from {maker}, {call.owner} in {known}"
+                cure = (
+                    f"set `range` of the source, or end {maker} in Sigmoid for 0..1, Tanh for -1..1"
+                )
+                yield warning(("nodes", name, "in"), f"{text} from {other}", cure)
+
+
+def ranged(body: Body, ref: Ref) -> tuple[str, str]:
+    """The range that an output is known to lie in, and the node that says so; else ""."""
+    call = body.calls.get(ref.node)
+    if call is None:
+        return "", ""
+    if call.body is not None:
+        inner = call.body.outputs.get(ref.port) or next(iter(call.body.outputs.values()))
+        if inner.node in call.body.inputs:
+            return "", ""
+        found, maker = ranged(call.body, inner)
+        return found, f"{call.name}.{maker}" if found else ""
+    assert call.node is not None
+    if call.node.passes and call.sources:
+        return ranged(body, call.sources[0])
+    return call.node.gives or str(getattr(call.node, "range", "")), call.name
 
 
 def weights_problems(body: Body, folder: str, where: tuple[str, ...]) -> Iterator[Problem]:

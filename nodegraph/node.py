@@ -226,6 +226,8 @@ class Node:
     outputs: ClassVar[dict[str, Output]] = {}
     settings: ClassVar[dict[str, Setting]] = {}
     squashes: ClassVar[bool] = False  # a sigmoid or softmax: must not feed a loss on logits
+    gives: ClassVar[str] = ""  # the interval that its output lies in: "0..1" or "-1..1"
+    passes: ClassVar[bool] = False  # its output has the values of its first input
     normalises_batch: ClassVar[bool] = False  # statistics over the batch: needs more than one
     stops_gradient: ClassVar[bool] = False  # nothing flows back through it
     reverses_gradient: ClassVar[bool] = False  # what flows back through its first input is negated
@@ -400,11 +402,16 @@ class Loss(Node):
 
 
 class Metric(Node):
-    """A number to watch, averaged over the held-out data (`total`: summed)."""
+    """A number to watch, averaged over the held-out data (`total`: summed).
+
+    One of examples `together` is no mean over batches, like a covariance: it is taken of up to 1000
+    held-out examples at once.
+    """
 
     category = "metrics"
     stops_gradient = True
     total: ClassVar[bool] = False
+    together: ClassVar[bool] = False
     low_is_good: ClassVar[bool] = False
 
 

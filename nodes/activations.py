@@ -112,6 +112,7 @@ class Tanh(Node):
 
     category = ACTIVATION
     aliases = ("hyperbolic tangent", "нелинейность", "тангенс")
+    gives = "-1..1"
     x = Input("...")
     y = Output("...")
 
@@ -129,6 +130,7 @@ class Sigmoid(Node):
     category = ACTIVATION
     aliases = ("logistic", "probability", "сигмоида")
     squashes = True
+    gives = "0..1"
     x = Input("...")
     y = Output("...")
 

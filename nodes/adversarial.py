@@ -1,6 +1,6 @@
 """What adversarial training puts between networks."""
 
-from nodegraph.node import Axes, Function, Input, Node, Output, Recipe
+from nodegraph.node import Axes, Function, Input, Module, Node, Output, Param, Recipe
 
 
 class GradientReversal(Node):
@@ -17,6 +17,7 @@ class GradientReversal(Node):
     reverses_gradient = True
     gradient_times = "-strength"
     aliases = ("GRL", "gradient reversal layer", "reverse", "DANN", "разворот градиента")
+    passes = True
     x = Input("...")
     strength = Input("", default=1.0, kind="scalar", min=0.0)
     y = Output("...")
@@ -37,9 +38,39 @@ class GradientScale(Node):
     category = "adversarial"
     gradient_times = "factor"
     aliases = ("gradient multiplier", "slow down", "масштаб градиента")
+    passes = True
     x = Input("...")
     factor = Input("", default=1.0, kind="scalar")
     y = Output("...")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.reversal.scale_gradient")
+
+
+class SoftLabels(Node):
+    """What a discriminator is told an image is: a number in low … high, not 1 or 0.
+
+    Drawn anew for each logit; with probability `flip` it is 1 − y, the wrong answer, so that the
+    discriminator stays unsure. Salimans et al., Improved Techniques for Training GANs, NIPS 2016:
+    0.9 for real ones alone (one-sided). A `high` above 1 leaves the loss of one image without a
+    bound, though not the mean; `cut` ends at 1. Any shape → the same.
+    """
+
+    category = "adversarial"
+    aliases = ("label smoothing", "label flipping", "one-sided", "noisy labels", "метки")
+    stops_gradient = True
+    stateful = True
+    like = Input("...", doc="logits, for their shape")
+    y = Output("...")
+    low: float = Param(0.9, min=0.0, max=2.0)
+    high: float = Param(0.9, min=0.0, max=2.0)
+    flip: float = Param(0.0, min=0.0, max=1.0, doc="probability of the wrong answer")
+    cut: bool = Param(False, doc="at 1")
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} expects to be at most high, {self.high}")
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("flip", "cut")
+        return Module(".ops.soft_labels.SoftLabels", self.low, self.high, **more)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from nodegraph.node import Axes, Module, Output, Param, Recipe, Source
 
-from .held import FIXED, drawn
+from .held import FIXED, MEASURED, drawn
 
 SEED = "of the data themselves, apart from that of the run"
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
@@ -60,9 +60,10 @@ class FontDigits(_Images):
     count: int = Param(4000, min=1, max=200_000, doc="training images")
     held_out: int = Param(1000, min=1, max=100_000, doc="held-out images")
     seed: int = Param(0, min=0, max=1_000_000, doc=SEED)
+    measured: Literal["held out", "training"] = Param("held out", doc=MEASURED)
 
     def recipe(self, at: Axes) -> Recipe:
-        more = self.changed("channels", "count", "held_out", "seed")
+        more = self.changed("channels", "count", "held_out", "seed", "measured")
         return drawn(Module(".ops.font_digits.FontDigits", **self.options(), **more), self.fixed)
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from nodegraph.node import Axes, Module, Output, Param, Recipe, Source
 
-from .held import FIXED, drawn
+from .held import FIXED, MEASURED, drawn
 
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
 
@@ -15,12 +15,13 @@ class _Download(Source):
     batch: int = Param(64, min=1, max=65536)
     range: Literal["0..1", "-1..1"] = Param("0..1", doc=RANGE)
     fixed: bool = Param(False, doc=FIXED)  # type: ignore[misc]
+    measured: Literal["held out", "training"] = Param("held out", doc=MEASURED)
 
     def sizes(self, at: Axes) -> dict[str, int]:
         return {"N": self.batch}
 
     def recipe(self, at: Axes) -> Recipe:
-        more = [n for n in ("channels", "size", "range") if n in self.settings]
+        more = [n for n in ("channels", "size", "range", "measured") if n in self.settings]
         name = f".ops.downloads.{type(self).__name__}"
         return drawn(Module(name, batch=self.batch, **self.changed(*more)), self.fixed)
 

@@ -7,7 +7,7 @@ all (`per example`: one number for each, summed over the example's other axes).
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from nodegraph.node import Axes, Function, Input, Loss, Output, Param, Recipe, Shape
+from nodegraph.node import Axes, Function, Input, Loss, Mismatch, Output, Param, Recipe, Shape
 
 Reduction = Literal["mean", "sum", "per example"]
 
@@ -191,3 +191,28 @@ class KLDivergence(_Reduced):
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.losses.kl_divergence", reduction=self.reduction)
+
+
+class PullingAway(Loss):
+    """How alike the codes of a batch are: the mean squared cosine between two of them.
+
+    PT = 1 / (N (N − 1)) Σᵢ Σ_{j≠i} (Sᵢᵀ Sⱼ / (‖Sᵢ‖ ‖Sⱼ‖))², from 0 (orthogonal) to 1 (all along one
+    line). A generator that minimises it makes its samples differ.
+
+    Zhao, Mathieu, LeCun, Energy-based Generative Adversarial Network, ICLR 2017. Codes N D with
+    N > 1; of random ones it is about 1 / D, of codes after a rectifier far more.
+    """
+
+    aliases = ("PT", "repelling regularizer", "EBGAN-PT", "diversity", "mode collapse")
+    codes = Input("N D")
+    loss = Output("", kind="loss")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        at = super().bind(inputs)
+        if getattr(at, "N", 2) < 2:
+            raise Mismatch("codes are of one example, which has no other to differ from",
+                           "use a larger batch")  # fmt: skip
+        return at
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.losses.pulling_away")

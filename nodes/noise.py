@@ -3,7 +3,18 @@
 import math
 from typing import Literal
 
-from nodegraph.node import Axes, Module, Output, Param, Recipe, Shape, Source
+from nodegraph.node import (
+    Axes,
+    Function,
+    Input,
+    Module,
+    Node,
+    Output,
+    Param,
+    Recipe,
+    Shape,
+    Source,
+)
 
 
 class Noise(Source):
@@ -34,3 +45,23 @@ class Noise(Source):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("distribution", "low", "high")
         return Module(".ops.noise.Noise", self.shape, batch=self.batch, **more)
+
+
+class Slerp(Node):
+    """A way from code to code along a great circle: sin((1 − t)Ω)/sin Ω · a + sin(tΩ)/sin Ω · b.
+
+    Ω is the angle between them; where it is almost 0, the straight line. Normal codes of many
+    dimensions lie near a sphere, and a straight line between them runs through its empty inside.
+    Shoemake, Animating Rotation with Quaternion Curves, SIGGRAPH 1985; White, Sampling Generative
+    Networks, 2016. a and b 1 …, cut out by Slice; t T 1, such as a Linspace → T ….
+    """
+
+    category = "arithmetic"
+    aliases = ("interpolation", "great circle", "latent walk", "lerp", "интерполяция")
+    a = Input("1 ...")
+    b = Input("1 ...")
+    t = Input("T 1")
+    y = Output("T ...")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.noise.slerp")

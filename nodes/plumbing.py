@@ -101,6 +101,7 @@ class Detach(Node):
     category = PLUMBING
     stops_gradient = True
     aliases = ("stop gradient", "stop_gradient", "block", "остановить градиент")
+    passes = True
     x = Input("...")
     y = Output("...")
 
@@ -116,6 +117,7 @@ class Identity(Node):
 
     category = PLUMBING
     aliases = ("pass through", "reroute", "тождество")
+    passes = True
     x = Input("...")
     y = Output("...")
 

@@ -219,6 +219,7 @@ class Flatten(Node):
 
     category = LAYER
     aliases = ("vectorise", "ravel", "вытянуть")
+    passes = True
     x = Input("N ...")
     y = Output("N D")
 
@@ -237,6 +238,7 @@ class Reshape(Node):
 
     category = LAYER
     aliases = ("view", "unflatten", "project and reshape", "форма")
+    passes = True
     x = Input("N ...")
     y = Output("...")
     size: tuple[int, ...] = Param(min=1, max=1_000_000, doc="the shape of one example")
@@ -326,7 +328,8 @@ class Dropout(Node):
     """Sets each number to 0 with probability p while training, and scales the others by 1/(1 − p).
 
     Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, JMLR 2014.
-    Any shape.
+    `always` also in evaluation: as the noise of a generator, Isola et al., Image-to-Image
+    Translation with Conditional Adversarial Networks, CVPR 2017. Any shape.
     """
 
     category = LAYER
@@ -335,8 +338,11 @@ class Dropout(Node):
     x = Input("...")
     y = Output("...")
     p: float = Param(0.5, min=0.0, max=1.0, doc="the share that is dropped")
+    always: bool = Param(False, doc="in evaluation too")
 
     def recipe(self, at: Axes) -> Recipe:
+        if self.always:
+            return Function("torch.nn.functional.dropout", self.p, True)
         return Module("torch.nn.Dropout", self.p)
 
 

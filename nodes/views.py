@@ -302,6 +302,33 @@ class LossVsTime(View):
         return Function(".ops.loss_vs_time.loss_vs_time", self.size)
 
 
+class DecisionSurface(View):
+    """What a discriminator thinks of each place of the plane, and points on it.
+
+    `logits` are its answers on a PlaneGrid of the same `reach`: orange where it says real (above
+    0), blue where it says fake. The points are drawn upon that, each input in a colour of its own.
+    """
+
+    aliases = ("decision boundary", "discriminator", "2-D", "plane", "граница решения")
+    logits = Input("G ...")
+    points = Input("N 2", many=True)
+    reach: float = Param(3.0, min=1e-6, max=1e6, doc="as in the PlaneGrid")
+    most: int = Param(256, min=1, max=5000, doc="points of each input")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        at = super().bind(inputs)
+        shape = inputs.get("logits", (1,))
+        if math.prod(shape) != shape[0] or math.isqrt(shape[0]) ** 2 != shape[0]:
+            raise Mismatch(f"logits expects one for each point of a PlaneGrid, gets {show(shape)}")
+        return at
+
+    def examples(self, links: int) -> int:
+        return self.most
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.charts.decision_surface", self.reach, self.most, self.size)
+
+
 class BeforeAfter(View):
     """Two images side by side, and the distance between their pixels.
 
@@ -345,3 +372,16 @@ class TextTable(View):
     def recipe(self, at: Axes) -> Recipe:
         options = self.top, self.example, self.classes, self.size
         return Function(".ops.charts.text_table", *options)
+
+
+class Scoreboard(View):
+    """A table of what was measured: a row for each group, a column for each metric in it.
+
+    It is linked to nothing, and shows the numbers as the run has recorded them last, among them
+    losses that a group gives. What is in no group is not in it.
+    """
+
+    aliases = ("table", "metrics", "quality", "comparison", "controls", "таблица", "сравнение")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.charts.scoreboard", self.size)

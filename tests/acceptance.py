@@ -6,6 +6,7 @@ that must fail, and goes with its seeds into graphs/RESULTS.md.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,3 +68,46 @@ def draw(of: Graph, name: str, seed: int = 99, **params: Any) -> Any:
     source = training_module(ready, resolved(ready, standard())).make_sources()[name]
     source.start(name, seed)
     return source
+
+
+@functools.cache
+def classifier() -> Any:
+    """From images in −1..1 to features and scores, as the panel's first stage learns them with the
+    seed 0, and what it sees in 1000 real digits that were held out.
+
+    All samples are measured by it, so that their numbers can be compared.
+    """
+    of = graph("quality_panel")
+    _, state = trained(of.with_(train=of.train[:1]), 0)
+    net = slice_of(of, state, ["panel.real.image"], ["panel.classifier.features",
+                                                     "panel.classifier.scores"])  # fmt: skip
+    real = draw_digits(0)
+    with torch.no_grad():
+        features, _ = net(real)
+    return net, features
+
+
+def draw_digits(seed: int, count: int = 1000) -> torch.Tensor:
+    """Held-out printed digits in −1..1; those of seed 0 are the reference of all measurements."""
+    from nodegraph.nodes.ops.font_digits import FontDigits
+
+    source = FontDigits(1, count=1, held_out=count, seed=seed, range="-1..1")
+    source.start("digits", 0)
+    return source.test[0]
+
+
+def quality(images: torch.Tensor) -> dict[str, float]:
+    """How good samples in −1..1 are, beside 1000 held-out digits."""
+    from nodegraph.nodes.ops import quality as ops
+
+    net, real = classifier()
+    with torch.no_grad():
+        seen, scores = net(images)
+        found = {
+            "kernel distance": ops.kernel_distance(seen, real, scaled=True),
+            "precision": ops.inside_manifold(seen, real, 5),
+            "recall": ops.inside_manifold(real, seen, 5),
+            "class entropy": ops.class_entropy(scores),
+            "classes": ops.class_coverage(scores, 0.02),
+        }
+    return {name: float(value) for name, value in found.items()}

@@ -41,7 +41,7 @@ LIBRARY = library.standard()
 
 # Samples follow from the declaration: an axis has a length, a parameter without a default a value.
 LENGTHS = {"N": 4, "M": 5, "C": 8, "H": 9, "W": 11, "D": 12, "K": 6, "I": 3, "J": 7, "...": 8}
-LENGTHS |= {"H'": 5, "W'": 6, "h": 5, "w": 6}
+LENGTHS |= {"H'": 5, "W'": 6, "h": 5, "w": 6, "T": 7}
 VALUES = {"channels": 6, "kernel": 3, "features": 5, "classes": 6, "groups": 2, "padding": 1}
 VALUES |= {"size": 5, "over": ("net",), "factors": (0.5, 2.0), "height": 7, "width": 10}
 # What does not follow: other parameters for the type, or shapes of its inputs.

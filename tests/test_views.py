@@ -48,6 +48,8 @@ def shapes_of(name: str, n: int = 6, c: int = 3, h: int = 9, w: int = 8) -> dict
         "BeforeAfter": {"before": (n, c, h, w), "after": (1, c, 2 * h, 2 * w)},
         "LossVsTime": {"optimised": [(), ()], "generated": (), "samples": (n, c, h, w)},
         "TextTable": {"values": [(n, c), (n, w)]},
+        "Scoreboard": {},
+        "DecisionSurface": {"logits": (h * h, 1), "points": [(n, 2), (n, 2)]},
     }[name]
 
 
@@ -71,7 +73,8 @@ def draw(name: str, values: dict[str, typing.Any], changes: typing.Any = None, *
     path, _, function = f"nodegraph.nodes{recipe.target}".rpartition(".")
     call = getattr(importlib.import_module(path), function)
     keywords = inspect.signature(call).parameters
-    extra = {k: v for k, v in extra.items() if k in keywords}
+    recorded = {"a.m": ([1.0], [float(torch.randn(()))]), "b.n": ([1.0], [math.inf])}
+    extra = {k: v for k, v in ({"past": recorded} | extra).items() if k in keywords}
     given = [values.get(p, [] if i.many else None) for p, i in view.inputs.items()]
     result = call(*given, *recipe.args, **recipe.kwargs, **extra)
     picture, about = result if isinstance(result, tuple) else (result, {})
@@ -164,6 +167,7 @@ def test_a_view_is_drawn_on_the_ground_of_the_theme(name: str) -> None:
     torch.manual_seed(0)
     values = {k: filled(s, k, None) for k, s in shapes_of(name).items()}
     extra = {"names": ["a", "b"], "weights": [("net.weight", torch.randn(5, 2, 3, 3))]}
+    extra["past"] = {"a.m": ([1.0], [0.5])}
     dark, light, again = (
         draw(name, values, memory={}, theme=theme, **extra) for theme in ("dark", "light", "dark")
     )

@@ -68,6 +68,9 @@ def set_options(optimiser: torch.optim.Optimizer, **options: float) -> None:
         group.update(options)
 
 
+TOGETHER = 1000  # held-out examples that a metric sees at once if it is no mean over batches
+
+
 class Stage:
     """A part of training: `step(t)` runs its updates once and returns the losses.
 
@@ -84,6 +87,7 @@ class Stage:
     # Each watched group: its metrics, the sources that it is computed from, its method.
     watched: list[tuple[tuple[str, ...], tuple[str, ...], Callable[..., tuple[Tensor, ...]]]] = []
     totals: frozenset[str] = frozenset()  # metrics that are summed over the data, not averaged
+    together: frozenset[str] = frozenset()  # metrics of many examples at once
 
     def begin(self) -> None:
         """Set the modes, and compute what stays the same in all steps."""
@@ -104,7 +108,8 @@ class Stage:
         """The watched metrics in evaluation mode, on the held-out data, all of it.
 
         Several data sets are read side by side, until the shortest ends. Where every source is
-        endless (noise), one batch is drawn, as large as in training.
+        endless (noise), one batch is drawn, as large as in training. What needs examples together
+        has the first ones, in one batch.
         """
         modes = [(m, m.training) for m in self.net.modules()]
         self.net.eval()
@@ -115,7 +120,10 @@ class Stage:
                 # Of endless sources one batch, as large as in training.
                 end = min(sizes, default=max((sources[s].batch for s in names), default=1))
                 sums: list = [0] * len(metrics)
-                size = batch if sizes else end
+                at_once = self.together.issuperset(metrics)
+                if sizes and at_once:
+                    end = min(end, TOGETHER)
+                size = batch if sizes and not at_once else end
                 for start in range(0, end, size):
                     stop = min(start + size, end)
                     drawn = [value for s in names for value in sources[s].held_out(start, stop)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..body import watched
 from ..graph import Ref, Stage
 from ..node import Metric, Module, Optimiser, Schedule, Source
 from .plan import Evaluation, Update, ancestors, plan
@@ -44,6 +45,9 @@ class _StageWriter:
         totals = [m for metrics in self.watched for m in metrics if self.is_total(m)]
         if totals:
             lines.add(f"totals = frozenset({{{', '.join(map(quoted, totals))}}})")
+        together = [m for metrics in self.watched for m in metrics if self.is_together(m)]
+        if together:
+            lines.add(f"together = frozenset({{{', '.join(map(quoted, together))}}})")
         methods = [self.constructor, *([self.prepare] if self.planned.once else []), self.step]
         for method in methods:
             lines.add()
@@ -222,16 +226,22 @@ class _StageWriter:
         node = self.body.calls[name].node
         return isinstance(node, Metric) and node.total
 
+    def is_together(self, name: str) -> bool:
+        """Whether a watched value is of many examples at once, and no mean over batches."""
+        node = self.body.calls[name].node
+        return isinstance(node, Metric) and node.together
+
     def sources_of(self, names: Iterable[str]) -> list[str]:
         """The sources that some calls are computed from."""
         below = ancestors(self.body, list(names))
         return [n for n in below if isinstance(self.body.calls[n].node, Source)]
 
     def metrics_by_sources(self) -> list[list[str]]:
-        """The watched metrics, together where they are computed from the same sources."""
-        groups: dict[tuple[str, ...], list[str]] = {}
-        for name in map(str, self.stage.watch):
-            groups.setdefault(tuple(self.sources_of([name])), []).append(name)
+        """The watched metrics, in a row where they are computed from the same sources."""
+        groups: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+        for name in watched(self.body, self.stage.watch):
+            key = self.is_together(name), tuple(self.sources_of([name]))
+            groups.setdefault(key, []).append(name)
         return list(groups.values())
 
     def watch(self, index: int, metrics: list[str]) -> None:

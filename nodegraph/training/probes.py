@@ -303,7 +303,7 @@ def dead(
         if outside or not made:
             continue
         fed = {name, *(r.node for r in made)}
-        counts = getattr(call.node, "stops_gradient", False)  # 0 and 1 may be all it knows
+        counts = getattr(call.node, "stops_gradient", False)  # a label: 0 or 1 may be all it says
         for port, value in call.outputs.items():
             found = of_output.get(Ref(name, port))
             if found is None or math.prod(value.shape) < 2:
@@ -318,7 +318,9 @@ def dead(
                 share = 100 * found["zeros"]
                 yield finding("dead", path, f"{share:.4g} % of its values are 0")
             elif same(found):
-                if all(same(found_at(r)) for r in made):  # what is fed with one number gives one
+                if counts or all(
+                    same(found_at(r)) for r in made
+                ):  # what is fed with one number gives one
                     continue
                 yield finding("constant", path, f"all its values are {found['mean']:.3g}")
             else:

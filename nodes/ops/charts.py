@@ -1,7 +1,7 @@
 """Views that show numbers: curves, histograms, scatters, confusions, races, tables."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from .drawing import (
     Axes,
     Sheet,
     clipped,
+    diverging,
     enlarged,
     legend,
     legend_rows,
@@ -465,6 +466,33 @@ def contour_race(
     return stacked([sheet.done(), below.done()]), {"height": values, "diverged": lost}
 
 
+@themed
+def decision_surface(
+    logits: Tensor, points: list[Tensor], reach: float, most: int, size: int,
+    names: list[str] | None = None, memory: dict[str, Any] | None = None,
+) -> Any:  # fmt: skip
+    """σ(logits) − ½ over a square of the plane, and points upon it."""
+    side = math.isqrt(len(logits))
+    with np.errstate(all="ignore"):
+        said = 1 / (1 + np.exp(-numbers(logits).reshape(side, side).clip(-50, 50))) - 0.5
+    ground = mapped(said, -0.8, 0.8, diverging())  # pale, so that points are seen
+    high = cell = size
+    sheet = Sheet(size, high, enlarged(ground, cell, cell) if side else None)
+    axes = Axes(sheet, (-reach, reach), (-reach, reach), size, numbered=False)
+    axes.left, axes.right, axes.top, axes.bottom = 0, size, 0, high
+    rows = [numbers(x.reshape(-1, 2)[:most]) for x in points[:LINES]]
+    hues = [ink().text, *ink().hues[2:]]
+    for places, hue in zip(rows, hues):
+        for place in places[np.isfinite(places).all(1)]:
+            if np.abs(place).max() <= reach:
+                sheet.mark(0, axes.at(*map(float, place)), max(1.2, size / 170), hue)
+    known = legend_rows(named(names, len(rows), "points"), size) if rows else []
+    below = Sheet(size, len(known) * (text_size(size) + 5) + 6)
+    legend(below, known, 5, size, hues, [0])
+    real = float((said > 0).mean()) if said.size else 0.0
+    return stacked([sheet.done(), below.done()]), {"real": real}
+
+
 # Tables ------------------------------------------------------------------------------------------
 
 
@@ -523,3 +551,54 @@ def text_table(
         room = size - 24 - min(wide, size * 0.62)
         sheet.text(7, y + line / 2 - 1, clipped(name, room, px), ink().dim, px, "lm")
     return sheet.done(), {"rows": [[n, t] for n, t, _ in rows]}
+
+
+def scores(past: Mapping[str, Any]) -> tuple[list[str], list[str], dict[tuple[str, str], float]]:
+    """Groups, their metrics, and the last value of each that was recorded."""
+    found = {}
+    for name, (_, values) in past.items():
+        group, _, metric = name.rpartition(".")
+        if group and values:
+            found[group, metric] = float(values[-1])
+    return [*dict.fromkeys(g for g, _ in found)], [*dict.fromkeys(m for _, m in found)], found
+
+
+@themed
+def scoreboard(size: int, past: Mapping[str, Any] | None = None) -> Any:
+    """Groups as rows, metrics as columns."""
+    groups, metrics, found = scores(past or {})
+    if not found:
+        return note("nothing is measured yet", size)
+    px = text_size(size)
+    face = typeface(px)
+    first = min(size * 0.3, max(face.getlength(g) for g in groups) + 14)
+    wide = (size - first) / len(metrics)
+    heads = [split_to(m.replace("_", " "), wide - 6, px) for m in metrics]
+    line, top = px + 8, max(map(len, heads)) * (px + 3) + 8
+    sheet = Sheet(size, round(top + line * len(groups) + 4))
+    for column, words in enumerate(heads):
+        for row, word in enumerate(words):
+            x, y = first + wide * (column + 1) - 4, 6 + row * (px + 3)
+            sheet.text(x, y, word, ink().dim, px, "rt")
+    for row, group in enumerate(groups):
+        y = top + line * row
+        sheet.line([(6, y), (size - 6, y)], ink().raised, 0.5)
+        sheet.text(7, y + line / 2, clipped(group, first - 10, px), ink().text, px, "lm")
+        for column, metric in enumerate(metrics):
+            if (group, metric) in found:
+                text = clipped(short(found[group, metric]), wide - 4, px)
+                x = first + wide * (column + 1) - 4
+                sheet.text(x, y + line / 2, text, ink().text, px, "rm")
+    return sheet.done(), {"rows": [[g, m, v] for (g, m), v in found.items()]}
+
+
+def split_to(text: str, room: float, px: int) -> list[str]:
+    """Words in lines that are not wider than `room`; a longer word is cut."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and typeface(px).getlength(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [clipped(line, room, px) for line in lines]

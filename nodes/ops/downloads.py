@@ -149,8 +149,16 @@ def read_idx(path: str) -> Tensor:
 class Downloaded(Dataset):
     """Images kept as bytes, a quarter of the memory, and made numbers as they are drawn."""
 
-    def __init__(self, batch: int, channels: int = 0, size: int = 0, range: str = "0..1") -> None:
+    def __init__(
+        self,
+        batch: int,
+        channels: int = 0,
+        size: int = 0,
+        range: str = "0..1",
+        measured: str = "held out",
+    ) -> None:
         self.batch, self.channels, self.size, self.range = batch, channels, size, range
+        self.measured = measured
 
     def read(self, training: bool) -> tuple[Tensor, Tensor]:
         """Images N C H W and labels N, as bytes."""

@@ -151,9 +151,10 @@ class FontDigits(Dataset):
         held_out: int = 1000,
         seed: int = 0,
         range: str = "0..1",
+        measured: str = "held out",
     ) -> None:
         self.batch, self.size, self.channels, self.range = batch, size, channels, range
-        self.counts, self.data_seed = (count, held_out), seed
+        self.counts, self.data_seed, self.measured = (count, held_out), seed, measured
 
     def load(self) -> None:
         """Render both splits, from seeds of their own."""

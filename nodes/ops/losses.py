@@ -54,3 +54,11 @@ def kl_divergence(mu: Tensor, logvar: Tensor, reduction: str) -> Tensor:
     """KL( N(mu, exp logvar) ‖ N(0, 1) ), summed over each example, then reduced over examples."""
     kl = reduced(-0.5 * (1 + logvar - mu.square() - logvar.exp()), "per example")  # N
     return kl if reduction == "per example" else reduced(kl, reduction)
+
+
+def pulling_away(codes: Tensor) -> Tensor:
+    """The mean squared cosine between different rows."""
+    unit = codes / codes.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    cosines = unit @ unit.T  # N N
+    n = len(codes)
+    return (cosines.square().sum() - cosines.diagonal().square().sum()) / (n * (n - 1))

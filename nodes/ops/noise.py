@@ -50,3 +50,16 @@ class Noise(Source):
             blocks.append(self.sample(ROWS, torch.Generator().manual_seed(seed)))
         rows = torch.cat(blocks)[start - first * ROWS : stop - first * ROWS]
         return (rows.to(self.device),)
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Codes along great circles from a to b, n …, at the shares t, T 1."""
+    shape = (len(t), *a.shape[1:])
+    a, b = a.flatten(1), b.flatten(1)
+    cosine = torch.nn.functional.cosine_similarity(a, b)[:, None].clamp(-1, 1)
+    angle = cosine.acos()
+    straight = angle < 1e-4
+    sine = torch.where(straight, 1.0, angle.sin())
+    one = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / sine)
+    other = torch.where(straight, t, (t * angle).sin() / sine)
+    return (one * a + other * b).reshape(shape)

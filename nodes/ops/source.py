@@ -95,6 +95,7 @@ class Dataset(Source):
 
     train: tuple[Tensor, ...]
     test: tuple[Tensor, ...]
+    measured = "held out"  # or "training": what metrics and views see
 
     def start(
         self, name: str, seed: int, device: Any = "cpu", rank: int = 0, world: int = 1
@@ -102,7 +103,8 @@ class Dataset(Source):
         """Load the data, move it to `device`, and shuffle."""
         super().start(name, seed, device, rank, world)
         self.train = tuple(t.to(self.device) for t in self.train)
-        self.test = tuple(t.to(self.device) for t in self.test)
+        known = self.train if self.measured == "training" else self.test
+        self.test = tuple(t.to(self.device) for t in known)
         self.order = self.shuffled()
         self.position = 0
 
