@@ -302,6 +302,66 @@ class MatMul(Node):
         return math.prod(out) * at.K
 
 
+class Transpose(Node):
+    """A matrix turned over: rows become columns.
+
+    … I J → … J I, for the last two axes of anything.
+    """
+
+    category = ARITHMETIC
+    aliases = ("T", "swap axes", "matrix", "транспонирование")
+    x = Input("... I J")
+    y = Output("... J I")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.transpose", -1, -2)
+
+
+class Threshold(Node):
+    """1 where x is above a number, and 0 elsewhere: x > at. No gradient passes.
+
+    Any shape. Binarises a picture; above uniform noise in 0 … 1 a probability becomes a draw.
+    """
+
+    category = ARITHMETIC
+    stops_gradient = True
+    aliases = ("binarise", "step function", "Heaviside", "greater", "sign", "порог", "бинаризация")
+    x = Input("...")
+    y = Output("...")
+    at: float = Param(0.5)
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.arithmetic.threshold", self.at)
+
+
+class PrincipalAxes(Node):
+    """The directions in which data vary most: the first eigenvectors of their covariance.
+
+    C v = λ v, by falling λ; each v is of length 1, its largest number positive. Projections on them
+    are principal components (PCA). Pearson, On Lines and Planes of Closest Fit to Systems of
+    Points in Space, 1901. A covariance or correlation D D → D count; no gradient passes.
+    """
+
+    category = ARITHMETIC
+    stops_gradient = True
+    aliases = ("PCA", "principal components", "eigenvectors", "subspace", "главные компоненты")
+    covariance = Input("D D")
+    axes = Output("D count")
+    count: int = Param(2, min=1, max=65536, doc="how many")
+
+    def bind(self, inputs: Mapping[str, Any]) -> Axes:
+        at = super().bind(inputs)
+        if "D" in vars(at) and self.count > at.D:
+            raise Mismatch(f"count is {self.count}, covariance has {at.D} directions")
+        return at
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.arithmetic.principal_axes", self.count)
+
+    def multiply_adds(self, at: Axes, out: Shape) -> int:
+        return at.D**3
+
+
 class _Over(Node):
     """A sum or mean over some of the axes."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from acceptance import Record, draw, graph, slice_of, trained
-from torch import nn
+from torch import Tensor, nn
 
 from nodegraph.graph import Entry, Graph
 
@@ -14,15 +14,20 @@ pytestmark = pytest.mark.accept
 
 
 def domain_accuracy(of: Graph, state: dict[str, torch.Tensor], seed: int) -> float:
-    """How well a fresh classifier tells the domains apart by the frozen features (held out).
-
-    The classifier that was trained with them may just have lost; this one starts anew.
-    """
+    """How well a fresh classifier tells the domains of DANN apart (held out)."""
     sources = [draw(of, name) for name in ("source", "target")]
     net = slice_of(of, state, ["source.image"], ["features"])
     with torch.no_grad():
         train = [net(s.train[0]) for s in sources]
         test = [net(s.test[0]) for s in sources]
+    return told_apart(train, test, seed)
+
+
+def told_apart(train: list[Tensor], test: list[Tensor], seed: int) -> float:
+    """How well a fresh classifier tells two domains apart by their frozen features (held out).
+
+    The classifier that was trained with them may just have lost; this one starts anew.
+    """
     torch.manual_seed(seed)
     width = train[0].shape[1]
     judge = nn.Sequential(nn.Linear(width, 100), nn.ReLU(), nn.Linear(100, 1))
@@ -89,3 +94,71 @@ def test_dann_with_the_wrong_sign_tells_the_domains_apart(record: Record) -> Non
     record("dann", "control, wrong sign: gain", "< 0.03", gain, 0)
     assert told >= 0.95
     assert gain < 0.03
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_matching_means_adapts(seed: int, record: Record) -> None:
+    ddc = graph("ddc")
+    alone, alone_state = trained(ddc, seed, "source_only")
+    adapted, adapted_state = trained(ddc, seed)
+    sources = [
+        draw(ddc.groups["PrintedDigits"].with_(params={}), "files", batch=64),
+        draw(ddc.groups["DigitsOnPhotographs"].with_(params={}), "files", batch=64, contrast=0.5),
+    ]
+    fresh = []
+    for state in (alone_state, adapted_state):
+        net = slice_of(ddc, state, ["pixels"], ["features"])
+        with torch.no_grad():
+            train, test = ([net(s.train[0]) for s in sources], [net(s.test[0]) for s in sources])
+        fresh.append(told_apart(train, test, seed))
+    gain = adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
+    record("ddc", "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
+    record("ddc", "target accuracy, DDC", "–", adapted[-1]["accuracy_t"], seed)
+    record("ddc", "gain over source only", "> 0", gain, seed)
+    record("ddc", "source accuracy, DDC", "≥ 0.97", adapted[-1]["accuracy_s"], seed)
+    record("ddc", "distance of means / variance, source only", "–", alone[-1]["apart"], seed)
+    record("ddc", "distance of means / variance, DDC", "≤ half", adapted[-1]["apart"], seed)
+    record("ddc", "fresh domain classifier, source only", "–", fresh[0], seed)
+    record("ddc", "fresh domain classifier, DDC", "lower", fresh[1], seed)
+    assert gain > 0
+    assert adapted[-1]["accuracy_s"] >= 0.97
+    assert adapted[-1]["apart"] <= alone[-1]["apart"] / 2
+    assert fresh[1] < fresh[0]
+
+
+def linear(x: Tensor, labels: Tensor, seed: int) -> nn.Module:
+    """A linear classifier of whole data."""
+    torch.manual_seed(seed)
+    net = nn.Linear(x.shape[1], 10)
+    adam = torch.optim.Adam(net.parameters(), 0.05)
+    for _ in range(200):
+        loss = F.cross_entropy(net(x), labels)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return net
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_subspaces_can_be_aligned(seed: int, record: Record) -> None:
+    of = graph("subspace_alignment")
+    rows, state = trained(of, seed)
+    own, aligned = rows[-1]["accuracy_t"], rows[-1]["aligned_t"]
+    # The control: the components of each domain as they are.
+    source, target = draw(of, "source"), draw(of, "target")
+    net = slice_of(of, state, ["source.image", "target.image"],
+                   ["subspace.z", "subspace.axes", "components_t"])  # fmt: skip
+    with torch.no_grad():
+        z, axes, _ = net(source.train[0][:2000], target.test[0])
+        there = net(source.test[0][:2], target.test[0])[2]
+    reads = linear(z @ axes, source.train[1][:2000], seed)
+    with torch.no_grad():
+        unaligned = (reads(there).argmax(1) == target.test[1]).float().mean().item()
+    name = "subspace_alignment"
+    record(name, "target accuracy, source only", "–", own, seed)
+    record(name, "target accuracy, aligned", "≥ source only − 0.02", aligned, seed)
+    record(name, "source accuracy, aligned", "≥ 0.97", rows[-1]["aligned_s"], seed)
+    record(name, "control: target accuracy, not aligned", "≤ aligned − 0.2", unaligned, seed)
+    assert aligned >= own - 0.02
+    assert rows[-1]["aligned_s"] >= 0.97
+    assert unaligned <= aligned - 0.2
