@@ -234,6 +234,27 @@ class Linspace(_Made):
         return Module(".ops.parameter.Linspace", self.start, self.stop, self.steps)
 
 
+class Checkerboard(_Made):
+    """1 and 0 by turns along every axis: which numbers a coupling layer keeps, and which it moves.
+
+    1 where the sum of the indices is even; where it is odd with `odd`. Dinh, Sohl-Dickstein,
+    Bengio, Density Estimation Using Real NVP, ICLR 2017. Any `shape` of one example, without the
+    batch; a row of numbers is masked at every other place.
+    """
+
+    aliases = ("mask", "coupling", "RealNVP", "NICE", "parity", "even and odd", "шахматная маска")
+    value = Output("...")
+    shape: tuple[int, ...] = Param((2,), min=1, max=LONGEST, doc="of one example")
+    odd: bool = Param(False)
+
+    @property
+    def numbers(self) -> Shape:
+        return self.shape
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.Checkerboard", self.shape, **self.changed("odd"))
+
+
 class UnitVector(Node):
     """A row with a number at one place and 0 elsewhere.
 

@@ -42,6 +42,15 @@ class Linspace(Constant):
         self.value += torch.linspace(start, stop, steps)[:, None]
 
 
+class Checkerboard(Constant):
+    """1 where the sum of the indices is even, or odd, and 0 elsewhere."""
+
+    def __init__(self, shape: tuple[int, ...], odd: bool = False) -> None:
+        super().__init__(0.0, shape)
+        places = torch.meshgrid(*map(torch.arange, shape), indexing="ij")
+        self.value += (torch.stack(places).sum(0) + odd + 1) % 2
+
+
 class UnitVector(nn.Module):
     """Rows with a number at `index`, batch size."""
 

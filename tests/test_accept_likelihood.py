@@ -1,0 +1,63 @@
+"""Do networks learn likelihoods that hold on pictures they never saw? `make accept` runs these."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from acceptance import Record, draw, graph, slice_of, trained
+from test_flows import integral
+
+pytestmark = pytest.mark.accept
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_flow_of_pictures_learns_their_likelihood(seed: int, record: Record) -> None:
+    of = graph("realnvp")
+    rows, state = trained(of, seed)
+    source = draw(of.groups["Printed"].with_(params={}), "digits", batch=64)
+    torch.manual_seed(seed)
+    u = torch.rand_like(source.test[0])
+    ends = ["digits.digits.image", "noise"]
+    score = slice_of(of, state, ends, ["likelihood.bits"])
+    there = slice_of(of, state, ends, ["logit.x", "c6.y"])
+    back = slice_of(of, state, ["prior"], ["back1.back"])
+    identity = {k: 0 * v if ".to_" in k else v for k, v in state.items()}
+    with torch.no_grad():
+        x, z = there(source.test[0], u)
+        error = (back(z) - x).abs().max().item()
+        untrained = slice_of(of, identity, ends, ["likelihood.bits"])(source.test[0], u)
+        seen = score(source.train[0][:1000], u[:1000]).mean().item()
+        noise = score(torch.rand_like(u), u).mean().item()
+    fallen = untrained.mean().item() - rows[-1]["bits_per_dim"]
+    record("realnvp", "bits/dim of the identity", "–", untrained.mean().item(), seed,
+           prototype=12.43)  # fmt: skip
+    record("realnvp", "held-out bits/dim", "≤ identity − 1.5", rows[-1]["bits_per_dim"], seed,
+           prototype=2.73)  # fmt: skip
+    record("realnvp", "bits/dim of training pictures", "–", seen, seed, prototype=2.70)
+    record("realnvp", "control: bits/dim of uniform noise", "> 8", noise, seed)
+    record("realnvp", "there and back, largest error", "≤ 1e-4", error, seed, prototype=1e-5)
+    assert fallen >= 1.5
+    assert 0 < rows[-1]["bits_per_dim"]
+    assert rows[-1]["bits_per_dim"] - seen <= 0.3
+    assert noise > 8
+    assert error <= 1e-4
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_flow_of_the_plane_is_a_density_of_two_moons(seed: int, record: Record) -> None:
+    of = graph("realnvp_plane")
+    rows, state = trained(of, seed)
+    score = slice_of(of, state, ["moons.point"], ["likelihood.bits"])
+    source = draw(of, "moons", batch=256, noise=0.1)
+    points, test = source.train[0], source.test[0]
+    fit = torch.distributions.MultivariateNormal(points.mean(0), torch.cov(points.T))
+    nats = rows[-1]["bits_per_dim"] * 2 * math.log(2)
+    normal = -fit.log_prob(test).mean().item()
+    total = integral(score, half=6.0, steps=800)
+    record("realnvp_plane", "baseline: nats of a fitted normal", "–", normal, seed)
+    record("realnvp_plane", "held-out nats", "≤ normal − 0.5", nats, seed)
+    record("realnvp_plane", "integral of the density", "1 ± 0.01", total, seed)
+    assert nats <= normal - 0.5
+    assert total == pytest.approx(1, abs=0.01)

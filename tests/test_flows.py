@@ -1,0 +1,152 @@
+"""Invertible networks: the way back, the determinant, and a density that sums to 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from acceptance import graph
+from torch import Tensor, nn
+
+import nodegraph
+from nodegraph.graph import choose
+
+EIGHT = {"shape": (8,), "size": 8, "width": 16}
+
+
+def flow(name: str, first: str, code: str, **settings: object) -> tuple[nn.Module, nn.Module]:
+    """The way there (code, stretches) and the way back of a graph, with the same random weights."""
+    of = choose(graph(name), settings=settings)
+    there = nodegraph.compile(of, [first], [code, "stretches"])
+    torch.manual_seed(0)
+    for weight in there.parameters():  # they start as the identity, which would hide mistakes
+        nn.init.normal_(weight, 0.0, 0.5 / math.sqrt(max(weight.shape[-1:] or (4,))))
+    back = nodegraph.compile(of, ["prior"], ["back1.back"])
+    back.load_state_dict(there.state_dict())
+    return there, back
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_what_a_flow_does_to_pictures_is_undone(double: bool) -> None:
+    there, back = flow("realnvp", "logit.x", "c6.y")
+    torch.manual_seed(1)
+    x = torch.randn(4, 1, 28, 28) * 2
+    if double:
+        there, back, x = there.double(), back.double(), x.double()
+    with torch.no_grad():
+        z, _ = there(x)
+        error = (back(z) - x).abs().max().item()
+    assert (z - x).abs().mean() > 0.1
+    assert error <= (1e-9 if double else 1e-4)
+
+
+def eight() -> tuple[nn.Module, nn.Module]:
+    """A flow of eight numbers: the one of the plane, made wider."""
+    of = graph("realnvp_plane")
+    noise = of.nodes["prior"]
+    points = noise.__class__("Noise", {"shape": (8,), "batch": 256})
+    of = of.with_(
+        nodes={k: v for k, v in of.nodes.items() if k not in ("points", "codes", "half")}
+        | {"moons": points},
+        params={**of.params, **EIGHT},
+    )
+    text = nodegraph.files.dumps(of).replace("x: moons.point", "x: moons")
+    of = nodegraph.files.parse(text).graph
+    there = nodegraph.compile(of, ["moons"], ["c6.y", "stretches"])
+    torch.manual_seed(3)
+    for weight in there.parameters():
+        nn.init.normal_(weight, 0.0, 0.3)
+    return there.double(), of
+
+
+def test_the_stretches_are_the_determinant_of_the_jacobian() -> None:
+    there, _ = eight()
+    torch.manual_seed(4)
+    for x in torch.randn(3, 8).double():
+        jacobian = torch.autograd.functional.jacobian(lambda v: there(v[None])[0][0], x)
+        _, wanted = torch.linalg.slogdet(jacobian)
+        told = there(x[None])[1].sum()
+        torch.testing.assert_close(told, wanted)
+        assert abs(wanted) > 1e-2
+
+
+def test_a_coupling_keeps_every_other_number() -> None:
+    net = nodegraph.compile(graph("realnvp"), ["logit.x"], ["c1.y", "c1.s", "c1.back"])
+    nn.init.normal_(net.get_parameter("c1.net.to_s.weight"))
+    nn.init.normal_(net.get_parameter("c1.net.to_t.weight"))
+    x = torch.randn(2, 1, 28, 28)
+    y, s, back = net(x)
+    rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
+    kept = (rows + columns) % 2 == 0
+    assert torch.equal(y[..., kept], x[..., kept]) and torch.equal(back[..., kept], x[..., kept])
+    assert (s[..., kept] == 0).all()
+    assert (y[..., ~kept] != x[..., ~kept]).all() and (s[..., ~kept] != 0).all()
+
+
+def test_pixels_become_logits_and_their_slope_is_the_derivative() -> None:
+    of = graph("realnvp")
+    net = nodegraph.compile(
+        of, ["digits.digits.image", "noise"], ["logit.x", "logit.slope"]
+    ).double()
+    torch.manual_seed(0)
+    image = torch.rand(2, 1, 28, 28).double()
+    image[0, 0, 0, :14], image[0, 0, 0, 14:] = 0, 1  # black and white stay finite
+    u = torch.rand_like(image)
+    x, slope = net(image, u)
+    assert torch.isfinite(x).all()
+    byte = image * 255
+    p = 0.025 + 0.95 * (byte + u) / 256
+    torch.testing.assert_close(x, (p / (1 - p)).log())
+    # d logit / d ((255 x + u) / 256), by autograd through the image
+    image.requires_grad_()
+    (found,) = torch.autograd.grad(net(image, u)[0].sum(), image)
+    torch.testing.assert_close(slope, (found * 256 / 255).log())
+    pixels = nodegraph.compile(of, ["back1.back"], ["pixels"]).double()
+    torch.testing.assert_close(pixels(x), (byte + u).detach() / 256)
+
+
+def test_bits_per_dimension_are_those_of_the_formula() -> None:
+    of = graph("realnvp")
+    ends = ["c6.y", "stretches", "logit.slope"]
+    net = nodegraph.compile(of, ends, ["likelihood.bits"]).double()
+    torch.manual_seed(0)
+    z, slope = torch.randn(2, 3, 1, 28, 28).double()
+    s = torch.randn(3, 6, 28, 28).double()
+    d = 784
+    for i, bits in enumerate(net(z, s, slope)):
+        energy = 0.5 * z[i].square().sum() + d / 2 * math.log(2 * math.pi)
+        nats = energy - s[i].sum() - slope[i].sum() + d * math.log(256)
+        torch.testing.assert_close(bits, nats / (d * math.log(2)))
+
+
+def density(bits: Tensor) -> Tensor:
+    """Of points of the plane, from their bits per dimension."""
+    return torch.exp(-bits * 2 * math.log(2))
+
+
+def integral(net: Callable[[Tensor], Tensor], half: float = 12.0, steps: int = 400) -> float:
+    """The sum of a density over a square of the plane."""
+    line = torch.linspace(-half, half, steps)
+    points = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        p = torch.cat([density(net(some)) for some in points.split(60_000)])
+    return (p.sum() * (2 * half / (steps - 1)) ** 2).item()
+
+
+def test_the_density_of_a_plane_sums_to_1() -> None:
+    net = nodegraph.compile(graph("realnvp_plane"), ["moons.point"], ["likelihood.bits"])
+    assert integral(net) == pytest.approx(1, abs=1e-3)  # the identity: a normal
+    there, _ = flow("realnvp_plane", "moons.point", "c6.y")
+    net.load_state_dict(there.state_dict())
+    assert integral(net) == pytest.approx(1, abs=0.01)
+    parts = nodegraph.compile(graph("realnvp_plane"), ["c6.y", "stretches"], ["likelihood.bits"])
+
+    def forgetful(points: Tensor) -> Tensor:
+        """The same flow, which forgets what it stretched."""
+        z, s = there(points)
+        bits: Tensor = parts(z, 0 * s)
+        return bits
+
+    assert abs(integral(forgetful) - 1) > 0.05
