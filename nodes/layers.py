@@ -16,7 +16,7 @@ from nodegraph.node import (
     Text,
 )
 
-from .init import FITTED, INIT, Initialised, initialised
+from .init import FITTED, INIT, LAYERS, Initialised, initialised
 
 LAYER = "layers"
 WEIGHT_NORM = "learn the length and the direction of each output's weights apart"
@@ -167,6 +167,48 @@ class ConvTranspose2d(Initialised, Node):
 
     def multiply_adds(self, at: Axes, out: Shape) -> int:
         return at.N * at.C * at.H * at.W * self.channels * self.kernel**2
+
+
+class MaskedConv2d(Initialised, Node):
+    """A convolution that sees only pixels that come before, row by row; keeps the size.
+
+    Each output is a function of the pixels above, and of those on its left. `A` hides the pixel
+    itself, for the first layer; `B` shows it, for those after, whose maps hold only what was before
+    already. The mask is on the kernel at every call, so no update fills it in. Stacks of kernels
+    of 3 never see some pixels above on the right: a blind spot. N C H W → N channels H W.
+
+    van den Oord, Kalchbrenner, Kavukcuoglu, Pixel Recurrent Neural Networks, ICML 2016.
+    """
+
+    category = LAYER
+    aliases = ("PixelCNN", "causal convolution", "autoregressive", "masked", "маска", "причинная")
+    words = LAYERS
+    x = Input("N C H W")
+    y = Output("N channels H W")
+    channels: int = Param(min=1, max=65536, doc="output maps")
+    kernel: int = Param(3, min=1, max=1023, unit="px", doc="odd, so that it has a centre")
+    mask: Literal["A", "B"] = Param("B", doc="A hides the pixel itself too")
+    bias: bool = Param(True)
+    init: Text = Param("", doc=INIT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel expects an odd number, not {self.kernel}")
+        if self.kernel == 1 and self.mask == "A":
+            raise ValueError("kernel expects at least 3 with the mask A, which hides the centre")
+
+    def recipe(self, at: Axes) -> Recipe:
+        more = self.changed("mask", "bias")
+        layer = Module(".ops.masked_conv.MaskedConv2d", at.C, self.channels, self.kernel, **more)
+        return initialised(layer, self.init)
+
+    def weights(self, at: Axes) -> dict[str, Shape]:
+        weight = (self.channels, at.C, self.kernel, self.kernel)
+        return affine_weights(weight, self.channels * self.bias, False)
+
+    def multiply_adds(self, at: Axes, out: Shape) -> int:
+        return math.prod(out) * at.C * self.kernel**2
 
 
 class FFTConv2d(Initialised, Node):

@@ -26,6 +26,7 @@ def small() -> dict[str, dict[str, object]]:
         "ddc": {"batch": 16},
         "subspace_alignment": {"batch": 16},
         "realnvp": {"batch": 16},
+        "pixelcnn": {"batch": 8, "canvas": (2, 1, 14, 14), "draws": 3},
         "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},
         "texture_gatys": {"size": 16, "image": (1, 3, 16, 16), "iterations": 4},
         "neural_style": {"size": 24, "style_size": 24, "image": (1, 3, 24, 24)},

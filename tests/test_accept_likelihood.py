@@ -8,6 +8,8 @@ import pytest
 import torch
 from acceptance import Record, draw, graph, slice_of, trained
 from test_flows import integral
+from torch import Tensor
+from torch.nn import functional
 
 pytestmark = pytest.mark.accept
 
@@ -61,3 +63,34 @@ def test_a_flow_of_the_plane_is_a_density_of_two_moons(seed: int, record: Record
     record("realnvp_plane", "integral of the density", "1 ± 0.01", total, seed)
     assert nats <= normal - 0.5
     assert total == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_pixelcnn_predicts_pixels_that_it_has_not_seen(seed: int, record: Record) -> None:
+    of = graph("pixelcnn")
+    rows, state = trained(of, seed)
+    source = draw(of.groups["Printed"].with_(params={}), "digits", batch=64, size=14)
+    train, test = ((s[0] > 0.5).float() for s in (source.train, source.test))
+    frequency = train.mean(0).clamp(1e-3, 1 - 1e-3).expand_as(test)
+    bernoulli = functional.binary_cross_entropy(frequency, test, reduction="sum") / len(test)
+    net = slice_of(of, state, ["digits.bits"], ["net"])
+
+    def nats(x: Tensor) -> float:
+        with torch.no_grad():
+            bce = functional.binary_cross_entropy_with_logits(net(x), x, reduction="sum")
+        return bce.item() / len(x)
+
+    held_out, canvas = nats(test), state["canvas.value"]
+    torch.manual_seed(seed)
+    independent = (torch.rand(16, 1, 14, 14) < frequency[:1]).float()
+    record("pixelcnn", "baseline: nats of independent pixels", "–", bernoulli.item(), seed)
+    record("pixelcnn", "held-out nats", "≤ 0.6 · baseline", held_out, seed)
+    record("pixelcnn", "nats of training pictures", "–", nats(train[:1000]), seed)
+    record("pixelcnn", "nats of its samples", "≤ 1.5 · held-out", nats(canvas), seed)
+    record("pixelcnn", "control: nats of independent draws", "> 2 · held-out",
+           nats(independent), seed)  # fmt: skip
+    record("pixelcnn", "pixels that still change after drawing", "0", rows[-1]["changing"], seed)
+    assert held_out <= 0.6 * bernoulli.item()
+    assert nats(canvas) <= 1.5 * held_out
+    assert nats(independent) > 2 * held_out
+    assert rows[-1]["changing"] == 0
