@@ -113,7 +113,7 @@ def planned(graph: Graph) -> list[tuple[str, dict[str, str]]]:
                 parts = [
                     e for e in (*made.once, *made.evaluations())
                     if e.call.name == name or e.call.name.startswith(f"{name}.")
-                    if index in e.used_by and e.moved_by & over
+                    if index in e.pulled_by and e.moved_by & over
                 ]  # fmt: skip
                 trains = [e for e in parts if e.call.owner in over and e.call.trainable()]
                 how[name] = "moves" if trains else "reach" if parts else "beyond"

@@ -24,6 +24,7 @@ class Evaluation:
     variant: int  # 0 for the first evaluation of this call in the step
     moved_by: frozenset[str] = frozenset()  # the weights (owners) that it depends on
     used_by: set[int] = field(default_factory=set)  # the updates that need it
+    pulled_by: set[int] = field(default_factory=set)  # those whose gradient comes to it
     once: bool = False  # it is the same in every step of the stage
     gradient: bool = False  # some update needs its gradient
 
@@ -103,8 +104,11 @@ class _Planner:
         updates = [self.update(index, call) for index, call in enumerate(self.runs)]
         result = Plan(self.stage, updates, self.once, self.trained, self.fixed)
         over = [frozenset(u.over) for u in updates]
+        for index, update in enumerate(updates):
+            for _, evaluation in update.losses:
+                _pull(evaluation, index)
         for evaluation in result.evaluations():
-            evaluation.gradient = any(evaluation.moved_by & over[u] for u in evaluation.used_by)
+            evaluation.gradient = any(evaluation.moved_by & over[u] for u in evaluation.pulled_by)
         return result
 
     def update(self, index: int, call: Call) -> Update:
@@ -232,3 +236,14 @@ def ancestors(body: Body, names: list[str]) -> list[str]:
             wanted.add(name)
             stack.extend(r.node for r in body.calls[name].sources)
     return [name for name in body.calls if name in wanted]
+
+
+def _pull(evaluation: Evaluation, update: int) -> None:
+    """The gradient of an update comes to an evaluation, and to those before it."""
+    stack = [evaluation]
+    while stack:
+        current = stack.pop()
+        if update not in current.pulled_by:
+            current.pulled_by.add(update)
+            if current.call.node is None or not current.call.node.stops_gradient:
+                stack.extend(current.reads.values())
