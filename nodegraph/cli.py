@@ -434,8 +434,8 @@ def run(options: argparse.Namespace) -> int:
               file=sys.stderr)  # fmt: skip
     put(net, pairs)
     if net.refused:
-        print(f"{net.end} takes no other size than {show(net.wanted[2:])}: pictures were scaled to "
-              "it and cut", file=sys.stderr)  # fmt: skip
+        print(f"{net.end} can't be computed at some pictures' own size: these were scaled to "
+              f"{show(net.wanted[2:])} and cut", file=sys.stderr)  # fmt: skip
     print(f"wrote {options.output if len(pairs) > 1 else pairs[0][1]}")
     return 0
 

@@ -17,7 +17,18 @@ from nodegraph.node import (
 from .held import FIXED, drawn
 
 Picture = Literal[
-    "hopper", "china", "flower", "astronaut", "coffee", "chelsea", "rocket", "retina", "hubble"
+    "hopper",
+    "china",
+    "flower",
+    "astronaut",
+    "coffee",
+    "chelsea",
+    "rocket",
+    "retina",
+    "hubble",
+    "brick",
+    "grass",
+    "gravel",
 ]
 RANGE = "of the pixels: −1..1 goes with a generator that ends in Tanh"
 
@@ -49,7 +60,8 @@ class Photo(Source):
     with scikit-learn, CC BY 2.0; `hopper` (Grace Hopper, by the US Navy, public domain) comes with
     matplotlib. The others come with scikit-image: `astronaut` (Eileen Collins, NASA), `rocket`
     (SpaceX) and `hubble` (deep field, NASA, ESA) are in the public domain; `coffee` (by Rachel
-    Michetti), `chelsea` (a cat, by Stéfan van der Walt) and `retina` are CC0.
+    Michetti), `chelsea` (a cat, by Stéfan van der Walt), `retina`, and the grey textures `brick`,
+    `grass` and `gravel` are CC0.
     """
 
     aliases = ("picture", "sample image", "content image", "portrait", "фотография", "картинка")

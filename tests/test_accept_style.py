@@ -127,16 +127,7 @@ def held_out_photos() -> Tensor:
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     "name",
-    [
-        "style_net",
-        pytest.param(
-            "style_net_residual",
-            marks=pytest.mark.xfail(
-                reason="the style error falls 15 times, but at content weight 0.02 the astronaut's "
-                "likeness is lost (correlation 0.16, −0.38); a larger weight is untried"
-            ),
-        ),
-    ],
+    ["style_net", "style_net_residual"],
 )
 def test_photographs_never_seen_are_drawn_in_the_style(
     name: str, seed: int, record: Record
@@ -147,7 +138,7 @@ def test_photographs_never_seen_are_drawn_in_the_style(
     grade = slice_of(net, state, ["generator", "style.source"], ["held_out"])
     torch.manual_seed(seed + 100)
     fresh = start(net, "quick", options=Options(seed)).net.state_dict()
-    (wall,), photos = bricks(64), held_out_photos()
+    (wall,), photos, found = bricks(64), held_out_photos(), list[tuple[float, float]]()
     with torch.no_grad():
         drawn = generate(photos)
         untrained = slice_of(net, fresh, ["photos"], ["generator"])(photos)
@@ -160,12 +151,19 @@ def test_photographs_never_seen_are_drawn_in_the_style(
             record(name, f"{photo}: falls from the photograph's by", "≥ 10×", before / after, seed)
             record(name, f"{photo}: control: untrained, falls by", "< trained", before / raw, seed)
             record(name, f"{photo}: correlation of luminance", "≥ 0.4", alike[i, i].item(), seed)
-            assert before / after >= 10 and alike[i, i] >= 0.4
+            found.append((before / after, alike[i, i].item()))
             assert before / raw < before / after
         others = (alike - 9 * torch.eye(3)).max().item()
         own = alike.diagonal().min().item()
         record(name, "control: correlation with another photograph, most", "< own", others, seed)
-    assert others < own
+    falls, likeness = zip(*found, strict=True)
+    if name == "style_net_residual" and (min(likeness) < 0.4 or min(falls) < 10 or others >= own):
+        pytest.xfail(
+            f"likeness {', '.join(f'{c:.2f}' for c in likeness)}: a quarter of the maps and 600 "
+            "steps give the style, but of the dark sky of hubble hardly more than that; with content "
+            "weight 0.3 its likeness is 0.15, and the style of the astronaut falls 7.5 times"
+        )
+    assert min(falls) >= 10 and min(likeness) >= 0.4 and others < own
 
 
 @pytest.mark.parametrize("seed", [0, 1])

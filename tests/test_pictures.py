@@ -17,6 +17,7 @@ from torch.nn import functional
 import nodegraph
 from nodegraph import files
 from nodegraph.training import checkpoint
+from nodegraph.training.pictures import read
 
 CONVS = """\
 nodegraph: 1
@@ -95,7 +96,7 @@ def test_a_network_of_one_size_gets_the_middle_in_its_size(
     run, given = run_of(ROWS, tmp_path / "run"), photo(tmp_path / "a.jpg", (40, 30))
     out = tmp_path / "new" / "b.jpg"
     status, told = says(capsys, "run", str(run), "--input", str(given), "--output", str(out))
-    assert status == 0 and "takes no other size than 16×16" in told
+    assert status == 0 and "these were scaled to 16×16" in told
     assert pixels(out).shape == (3, 16, 16)
 
 
@@ -114,6 +115,39 @@ def test_a_folder_goes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
     for i in (1, 2):
         wanted = by_hand(weights, tmp_path / "in" / f"{i}.png")
         assert (pixels(tmp_path / "out" / f"{i}.png") - wanted).abs().max() <= 0.51
+
+
+def test_what_can_not_be_read_keeps_no_other_from_being_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of(CONVS, tmp_path / "run")
+    for name in ("a.png", "z.png"):
+        photo(tmp_path / "in" / name, (9, 9))
+    (tmp_path / "in" / "m.png").write_text("no picture")
+    words = ["run", str(run), "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    status, told = says(capsys, *words)
+    assert status == 1 and "m.png can't be read as a picture" in told
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "z.png"]
+    same = str(tmp_path / "in" / "a.png")
+    status, told = says(capsys, "run", str(run), "--input", same, "--output", same)
+    assert status == 1 and "is the picture that is read" in told
+    words[-1] = str(tmp_path / "out.png")
+    status, told = says(capsys, *words)
+    assert status == 1 and "called as a picture" in told
+
+
+def test_pictures_of_16_bits_and_with_holes_are_read_as_they_look(tmp_path: Path) -> None:
+    grey = numpy.linspace(0, 65535, 64, dtype=numpy.uint16).reshape(8, 8)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    deep = numpy.array(read(tmp_path / "deep.png").convert("L"))
+    assert numpy.abs(deep - grey / 257).max() <= 0.51
+    hole = numpy.zeros((4, 4, 4), numpy.uint8)
+    hole[0, 0] = 10, 20, 30, 255
+    Image.fromarray(hole, "RGBA").save(tmp_path / "hole.png")
+    found = numpy.array(read(tmp_path / "hole.png"))
+    assert (
+        found.shape == (4, 4, 3) and (found[0, 0] == (10, 20, 30)).all() and found[1:].min() == 255
+    )
 
 
 def test_a_part_is_named_and_the_other_sources_are_drawn(

