@@ -160,8 +160,8 @@ def test_photographs_never_seen_are_drawn_in_the_style(
     if name == "style_net_residual" and (min(likeness) < 0.4 or min(falls) < 10 or others >= own):
         pytest.xfail(
             f"likeness {', '.join(f'{c:.2f}' for c in likeness)}: a quarter of the maps and 600 "
-            "steps give the style, but of the dark sky of hubble hardly more than that; with content "
-            "weight 0.3 its likeness is 0.15, and the style of the astronaut falls 7.5 times"
+            "steps give the style, but of the dark sky of hubble hardly more than that; with "
+            "content weight 0.3 it has 0.15, and the style of the astronaut falls 7.5 times"
         )
     assert min(falls) >= 10 and min(likeness) >= 0.4 and others < own
 

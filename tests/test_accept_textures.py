@@ -146,8 +146,13 @@ def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None
     then = min(v for s, v in zip(seconds, losses) if s <= max(10 * took, seconds[0]))
     record("texture_net", "loss of the samples, own filters", "< optimised", own, seed)
     record("texture_net", "loss optimised in 10 × the time of a pass", "–", then, seed)
-    record("texture_net", "time optimised to their loss / of a pass", "–", seconds[-1] / took, seed)
+    faster = seconds[-1] / took
+    record("texture_net", "time optimised to their loss / of a pass", "≥ 100", faster, seed)
     assert own < then and losses[-1] <= own
+    if faster < 100:
+        pytest.xfail(
+            f"{faster:.0f} times, of CPU time; a pass for a batch is faster for each image"
+        )
 
 
 def noise_of(batch: int, scale: int = 1) -> list[torch.Tensor]:

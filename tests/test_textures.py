@@ -13,7 +13,7 @@ from acceptance import graph, slice_of
 from nodegraph.nodes.images import PhotoCrops, Picture
 from nodegraph.nodes.ops import images, loss_vs_time, preprocess, shape, textures
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 import nodegraph
@@ -351,3 +351,64 @@ def test_the_log_says_what_the_steps_took_and_the_view_reads_it(tmp_path: Path) 
     assert [r["took"] for r in rows if r["stage"] == "learn"][0] == 0  # each stage by itself
     state = made.state()
     assert state["took"] == made.took > 0
+
+
+# The generator of TextureNet, written by hand -----------------------------------------------------
+
+
+def unit(channels: int, out: int, kernel: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, padding_mode="circular")
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.LeakyReLU(0.01))
+
+
+def block(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(unit(channels, out, 3), unit(out, out, 3), unit(out, out, 1))
+
+
+class ByHand(nn.Module):
+    """Ulyanov et al. 2016: 8 more maps at each scale, from coarse to fine."""
+
+    def __init__(self, scales: int) -> None:
+        super().__init__()
+        self.first = block(3, 8)
+        self.rest = nn.ModuleList(
+            nn.ModuleList([
+                block(3, 8), nn.BatchNorm2d(8 * i), nn.BatchNorm2d(8), block(8 * i + 8, 8 * i + 8)
+            ])
+            for i in range(1, scales)
+        )  # fmt: skip
+        self.pixels = nn.Conv2d(8 * scales, 3, 1)
+
+    def forward(self, *z: Tensor) -> Tensor:
+        h = self.first(z[0])
+        for noise, (branch, norm_coarse, norm_noise, joined) in zip(z[1:], self.rest, strict=True):
+            up = h.repeat_interleave(2, 2).repeat_interleave(2, 3)
+            h = joined(torch.cat([norm_coarse(up), norm_noise(branch(noise))], 1))
+        return self.pixels(h)
+
+
+@pytest.mark.parametrize("scales, preset", [(5, "quick"), (6, "six_scales")])
+def test_the_generator_is_what_it_is_by_hand(scales: int, preset: str) -> None:
+    names = [f"noise{i}" for i in range(6)]
+    made = nodegraph.compile(choose(graph("texture_net"), preset), names, ["generator"])
+    twin = ByHand(scales)
+    torch.manual_seed(0)
+    for ours, theirs in zip(made.parameters(), twin.parameters(), strict=True):
+        assert ours.shape == theirs.shape
+        values = torch.randn(ours.shape) * 0.3
+        ours.data.copy_(values)
+        theirs.data.copy_(values)
+    z = [torch.rand(2, 3, 2**i, 2**i) for i in range(6)]
+    with torch.no_grad():
+        torch.testing.assert_close(made(*z), twin(*z[6 - scales :]), atol=1e-4, rtol=1e-4)
+
+
+def test_the_generator_is_fed_and_graded_as_the_paper_has_it() -> None:
+    trainer = started("texture_net")
+    for i in range(1, 6):
+        (z,) = trainer.sources[f"noise{i}"].draw()
+        assert 0 <= z.min() and z.max() <= 1 and abs(z.mean() - 0.5) < 0.1
+    x = torch.randn(1, 3, 48, 48)
+    grade = nodegraph.compile(graph("texture_net"), ["generator"], ["other"])
+    with torch.no_grad():  # without a bias, doubled maps have four times the Gram matrix
+        torch.testing.assert_close(grade(2 * x), 4 * grade(x), rtol=1e-3, atol=1e-6)
