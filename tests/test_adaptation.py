@@ -177,3 +177,13 @@ def test_principal_axes_are_eigenvectors_by_falling_eigenvalue() -> None:
     root = 0.5**0.5
     wanted = torch.tensor([[0.0, root], [0.0, root], [1.0, 0.0]])
     torch.testing.assert_close(principal_axes(covariance, 2), wanted)
+
+
+def test_a_reversal_that_is_written_out_adapts_as_the_one_of_nodegraph() -> None:
+    states = []
+    for preset in ("quick", "written_out"):
+        made = start(graph("dann"), preset, {"count": 200, "batch": 8, "steps": 3})
+        list(made.events())
+        states.append(made.net.state_dict())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, atol=1e-6, rtol=1e-5)

@@ -433,3 +433,33 @@ def test_the_papers_presets_take_two_steps(name: str) -> None:
         last = event
     assert all(torch.isfinite(v).all() for v in last.state.values())
     assert last.state["perturbed.u.value"].abs().max() > 0
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+@pytest.mark.parametrize(
+    "name, settings, preset, images",
+    [
+        ("alexnet", {}, "trained_alexnet", "photos.files.image"),
+        ("lenet", {"network": "LeNet5", "data": "Digits", "size": 28, "maps1": 6, "maps2": 16,
+                   "hidden": 84, "act": "Tanh"}, "trained_lenet5", "digits.image"),
+    ],
+)  # fmt: skip
+def test_runs_of_other_networks_are_attacked(
+    name: str, settings: dict[str, Any], preset: str, images: str, attack: str, tmp_path: Path
+) -> None:
+    of = graph(name)
+    victim = start(of, "quick", {**settings, "batch": 8, "steps": 2}, run=tmp_path / "run")
+    list(victim.events())
+    few = {"data": "Digits"} if name == "lenet" else {}
+    side, channels = (28, 1) if name == "lenet" else (64, 3)
+    shape = {"count": 4, "shape": (4, channels, side, side), "weights": str(tmp_path / "run")}
+    made = at_stage(attack, 1, preset, **few, **shape)
+    part = "scores" if name == "lenet" else "classifier"
+    net = nodegraph.compile(victim.graph, [images], [part])
+    net.load_state_dict({k: v for k, v in victim.net.state_dict().items() if k in net.state_dict()})
+    x = torch.rand(4, channels, side, side)
+    with torch.no_grad():
+        torch.testing.assert_close(made.net.classifier(x), net.eval()(x), atol=1e-5, rtol=1e-4)
+    before = made.net.perturbed.u.value.clone()
+    made.step()
+    assert not torch.equal(made.net.perturbed.u.value, before)

@@ -97,6 +97,14 @@ def test_a_parameter_without_a_value_is_a_problem_everywhere(
     assert says(capsys, "check", "tiny.yaml")[0] == 0  # a group's own may be left open
 
 
+def test_a_preset_is_checked_by_itself(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    presets = "presets: {wide: {width: 30}, bad: {lr: x}}"
+    tiny.write_text(TINY.replace("params:", f"{presets}\nparams:", 1))
+    assert "(preset bad)" in says(capsys, "check", "tiny.yaml")[1]
+    assert says(capsys, "check", "tiny.yaml", "--preset", "wide")[0] == 0
+    assert says(capsys, "check", "tiny.yaml", "--preset", "bad")[0] == 1
+
+
 def test_lists_and_quoted_texts_are_set_as_in_a_file() -> None:
     words = ["shape=[1, 3, 32]", 'weights=""', "name='7'", "rate=1e-3", "out=runs/x", "none="]
     assert settings(words) == {
