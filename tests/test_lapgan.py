@@ -28,7 +28,7 @@ def losses_of(trainer: Trainer) -> list[list[float]]:
     return [list(e.losses.values()) for e in trainer.events() if isinstance(e, Stepped)]
 
 
-LEVELS = {"batch": 8, "count": 30, "coarse_steps": 1, "middle_steps": 1, "fine_steps": 1}
+LEVELS = {"batch": 8, "count": 30, "coarse_steps": 1, "middle_steps": 1, "steps": 1}
 
 # LAPGAN ------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ def test_the_networks_of_a_laplacian_gan_have_the_sizes_of_the_code(node: str, c
 
 
 def test_a_laplacian_gan_of_the_papers_size_makes_steps() -> None:
-    steps = {"coarse_steps": 2, "middle_steps": 2, "fine_steps": 1}
+    steps = {"coarse_steps": 2, "middle_steps": 2, "steps": 1}
     trainer = trainer_of("lapgan", "paper", data="Blended", **{**LEVELS, "batch": 4, **steps})
     found = losses_of(trainer)
     assert len(found) == 5
