@@ -1,4 +1,4 @@
-"""Does a chain of generators draw digits, band by band? `make accept` runs these, for minutes."""
+"""Bands that generators add, and detail that an adversary asks for. `make accept`, for minutes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
     outputs = ["G2", "sample1", "sample", "given_pyramid.low0", "refined0", "G0"]
     net = slice_of(of, state, ["given.digits.image", "given.digits.label", "z0", "z1", "z2"],
                    outputs)  # fmt: skip
+    reader, _ = classifier()
     with torch.no_grad():
         coarse, middle, sample, low, refined, band = net(image, label, z0, z1, z2)
         # The same enlarged image and label, and other noise.
         one = [x[:1].expand(64, *x.shape[1:]) for x in (image, label)]
         bands = net(*one, z0[:64], z1[:64], z2[:64])[5]
-        read = classifier()[0](sample.clamp(-1, 1))[1].argmax(1)
+        read = reader(sample.clamp(-1, 1))[1].argmax(1)
     blurred = expand(expand(coarse, z1, 0.4), z0, 0.4)
     found = {
         "samples": sample, "their coarse level, enlarged": blurred,
@@ -66,3 +67,38 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
     assert all(0.5 < accuracy < 0.95 for accuracy in told.values())
     assert all(0.5 <= detail <= 2 for detail in details.values())
     assert gain >= 0.3
+
+
+# DeePSiM -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_adversary_makes_images_sharp_and_their_pixels_worse(seed: int, record: Record) -> None:
+    of = graph("deepsim")
+    # Another reader, of other weights, that no generator has been trained by.
+    _, other = trained(of.with_(train=of.train[:1]), seed + 100)
+    read = slice_of(of, other, ["target.digits.image"], ["comparator.maps"])
+    image = draw(of.with_(nodes={"digits": of.groups["Blended"].nodes["digits"]}), "digits",
+                 batch=1, count=1).held_out(0, 1000)[0]  # fmt: skip
+    sharp, error, seen = {}, {}, {}
+    for preset in ("quick", "image_only", "without_adversary"):
+        rows, state = trained(of, seed, preset)
+        sharp[preset] = rows[-1]["sharpness"] / rows[-1]["real_sharpness"]
+        error[preset] = rows[-1]["error"]
+        net = slice_of(of, state, ["target.digits.image"], ["generator"])
+        with torch.no_grad():
+            seen[preset] = float((read(net(image)) - read(image)).square().mean())
+        words = {"quick": "all losses"}.get(preset, preset.replace("_", " "))
+        record("deepsim", f"gradients over those of the targets, {words}", "–", sharp[preset], seed)
+        record("deepsim", f"squared error of pixels, {words}", "–", error[preset], seed)
+        record("deepsim", f"error of another reader's maps, {words}", "–", seen[preset], seed)
+    gain = sharp["quick"] - sharp["image_only"]
+    record("deepsim", "gradients, pixels alone", "≤ 0.75", sharp["image_only"], seed)
+    record("deepsim", "what all losses add", "≥ 0.1", gain, seed)
+    worse = error["quick"] / error["image_only"]
+    record("deepsim", "error of pixels over that of pixels alone", "≥ 1", worse, seed)
+    nearer = seen["quick"] / seen["image_only"]
+    record("deepsim", "error of such maps over that of pixels alone", "< 1", nearer, seed)
+    assert sharp["image_only"] <= 0.75 and gain >= 0.1
+    assert worse >= 1
+    assert nearer < 1

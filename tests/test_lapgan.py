@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from acceptance import graph
+from PIL import Image
 
 import nodegraph
 from nodegraph.body import Body
@@ -113,3 +116,93 @@ def test_each_level_learns_by_itself(stage: int, update: str, moved: str) -> Non
     trainer.only(update)
     changed = {k for k, v in trainer.net.named_parameters() if not torch.equal(v, before[k])}
     assert changed and all(k.startswith(moved) for k in changed)
+
+
+# DeePSiM -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "node, count",
+    [
+        # Three matrix products of 4096, six doublings of 4×4 and two convolutions of 3×3 between.
+        ("generator", 3 * (4096**2 + 4096) + 1_048_832 + 1_180_160 + 2_097_408 + 590_080 + 524_416
+                      + 147_584 + 131_136 + 32_800 + 1_539),
+        ("judge_real", 4_736 + 51_264 + 73_856 + 295_168 + 590_080  # convolutions
+                       + 4_195_328 + 524_800 + 393_728 + 513),
+        ("comparator", 2_469_696),  # AlexNet's convolutions
+        ("encoder", 2_469_696 + 9216 * 4096 + 4096),
+    ],
+)  # fmt: skip
+def test_the_networks_of_three_losses_have_the_sizes_of_the_paper(node: str, count: int) -> None:
+    found = body("deepsim", "paper")
+    assert found.calls[node].parameters() == count
+    assert found.calls["generator"].outputs["image"].shape[1:] == (3, 227, 227)
+
+
+def test_the_game_of_three_losses_of_the_papers_size_makes_steps(tmp_path: Path) -> None:
+    for i in range(20):
+        Image.effect_noise((240, 240), 60).convert("RGB").save(tmp_path / f"{i}.png")
+    trainer = trainer_of("deepsim", "paper", folder=str(tmp_path), weights="", width=8, batch=1,
+                         steps=1)  # fmt: skip
+    found = losses_of(trainer)
+    assert len(found) == 2 and all(torch.tensor(row).isfinite().all() for row in found)
+
+
+SMALL = {"batch": 8, "count": 30, "first_steps": 1, "steps": 1}
+
+
+def second_stage(preset: str, **settings: object) -> Trainer:
+    of = graph("deepsim")
+    trainer = start(of.with_(train=of.train[1:]), preset, {**SMALL, **settings},
+                    options=Options(0, device="cpu"))  # fmt: skip
+    trainer.enter()
+    return trainer
+
+
+def moved(preset: str, update: str, **settings: object) -> set[str]:
+    trainer = second_stage(preset, **settings)
+    before = {k: v.clone() for k, v in trainer.net.named_parameters()}
+    trainer.only(update)
+    return {
+        k.partition(".")[0]
+        for k, v in trainer.net.named_parameters()
+        if not torch.equal(v, before[k])
+    }
+
+
+def test_the_comparator_passes_gradients_and_stays() -> None:
+    assert moved("quick", "g_step") == {"generator"}
+    assert moved("quick", "d_step") == {"judge_real"}
+    # The features alone move the generator: their gradient gets through the comparator.
+    assert moved("quick", "g_step", image=0, adversarial=0) == {"generator"}
+    assert moved("quick", "g_step", image=0, adversarial=0, feature=0) == set()
+
+
+def test_the_loss_of_the_generator_is_the_weighted_sum_of_three() -> None:
+    net = nodegraph.compile(
+        graph("deepsim"), ["target.digits.image"],
+        ["of_image", "of_features", "of_adversary", "generator", "seen.maps", "comparator.maps",
+         "judge_fake"],
+    ).eval()  # fmt: skip
+    x = torch.rand(4, 3, 32, 32) * 2 - 1
+    image, features, adversary, made, seen, maps, logit = net(x)
+    of = graph("deepsim").params
+    torch.testing.assert_close(image, of["image"] * (made - x).square().mean())
+    torch.testing.assert_close(features, of["feature"] * (seen - maps).square().mean())
+    torch.testing.assert_close(adversary, -of["adversarial"] * logit.sigmoid().log().mean())
+
+
+@pytest.mark.parametrize(
+    "preset, gone",
+    [
+        ("image_only", {"of_features", "of_adversary"}),
+        ("without_adversary", {"of_adversary"}),
+        ("without_features", {"of_features"}),
+        ("without_image", {"of_image"}),
+    ],
+)
+def test_presets_leave_losses_out(preset: str, gone: set[str]) -> None:
+    names = ["of_image", "of_features", "of_adversary"]
+    net = nodegraph.compile(choose(graph("deepsim"), preset), ["target.digits.image"], names)
+    values = dict(zip(names, net(torch.rand(4, 3, 32, 32))))
+    assert {name for name, value in values.items() if value == 0} == gone
