@@ -41,6 +41,8 @@ def small() -> dict[str, dict[str, object]]:
         "gan_ring": {"batch": 32},
         "ebgan": {"batch": 16, "count": 60},
         "gmmn": {"batch": 50, "count": 300},
+        "lapgan": {"batch": 8, "count": 30, "maps": 4, "coarse_steps": 2, "middle_steps": 2},
+        "deepsim": {"batch": 8, "count": 30, "first_steps": 2},
         "quality_panel": {"batch": 16, "count": 40, "held_out": 30, "classifier_steps": 2},
         "feature_inversion": {"size": 16, "image": (1, 3, 16, 16)},
         "fgsm": {"train_steps": 3, "count": 8, "shape": (8, 1, 16, 16)},
