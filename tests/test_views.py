@@ -199,7 +199,7 @@ def test_a_confusion_counts_labels_by_rows() -> None:
 @pytest.mark.parametrize("n,d", [(50, 7), (12, 60)])
 def test_principal_axes_are_those_of_the_singular_values(n: int, d: int) -> None:
     x = np.random.default_rng(0).normal(size=(n, d)) * np.linspace(3, 1, d)
-    axes = charts.principal_axes(x)
+    axes = charts.principal_directions(x)
     _, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
     np.testing.assert_allclose(np.abs(np.sum(axes * vt[:2], 1)), 1, atol=1e-8)
     flat, share = charts.projected(x, "pca", {})

@@ -27,7 +27,7 @@ def codes(found: Watch, rows: list[dict[str, float]]) -> list[str]:
 def test_a_game_is_two_updates_against_each_other() -> None:
     made = begun(named("dcgan"))
     (game,) = games(made.body, made.graph.train[0])
-    assert (game.judge, game.player, str(game.made)) == ("d_step", "g_step", "generator")
+    assert (game.judge, game.player, str(game.made)) == ("d_step", "g_step", "seen_fake")
     for name in ("lenet", "dann", "gmmn_ae"):
         other = begun(named(name))
         assert [g for s in other.graph.train for g in games(other.body, s)] == []
@@ -89,7 +89,7 @@ def test_samples_that_are_all_the_same_are_told(collapsed: bool) -> None:
     for _ in range(6):
         told += found.spread(found.games[0], samples.spread())
     assert [w.code for w in told] == ["collapse"] * collapsed
-    assert all(w.node == "generator" for w in told)
+    assert all(w.node == "seen_fake" for w in told)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "count"), [(5, 2, 1), (4, 2, 0), (3, 1, 0)])

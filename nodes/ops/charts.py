@@ -164,7 +164,7 @@ def histogram(
 # Scatter -----------------------------------------------------------------------------------------
 
 
-def principal_axes(x: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+def principal_directions(x: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
     """The two directions of largest variance of rows, 2 D, orthonormal.
 
     Signs are such that the largest entry is positive; with axes of `before` they are turned and
@@ -203,7 +203,7 @@ def projected(rows: np.ndarray, how: str, memory: dict[str, Any]) -> tuple[np.nd
     if how == "none" or len(rows) < 2:
         return rows[:, :2], 1.0
     scale = float(np.abs(rows).max()) or 1.0  # so that squares do not overflow
-    axes = principal_axes(rows / scale, memory.get("axes"))
+    axes = principal_directions(rows / scale, memory.get("axes"))
     memory["axes"] = axes
     centred = rows - rows.mean(0, dtype=np.float64)
     flat: np.ndarray = centred @ axes.T
