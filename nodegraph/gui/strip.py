@@ -13,6 +13,7 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from .. import programme
+from ..checks import flatten
 from ..graph import GraphError, Ref, Stage, refs, substitute
 from ..node import Loss, Metric, Optimiser
 from ..reach import moved
@@ -150,9 +151,10 @@ class Strip:
             )  # fmt: skip
 
     def run_once(self, session: Session, update: Any) -> None:
-        """Have an update run alone."""
+        """Have an update run alone, or each of those that a parameter lists."""
         try:
-            self.once(str(substitute(update, session.root.params)))
+            for name in dict.fromkeys(flatten([substitute(update, session.root.params)])):
+                self.once(name)
         except GraphError as wrong:
             session.tell(str(wrong), "refused")
 
