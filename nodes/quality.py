@@ -11,7 +11,21 @@ from nodegraph.node import Axes, Function, Input, Metric, Output, Param, Recipe
 SCALED = "in units of the reference's standard deviation, so that the layer's scale is nothing"
 
 
-class KernelDistance(Metric):
+class _Together(Metric):
+    """A number of many examples at once."""
+
+    together = True
+    value = Output("", kind="scalar")
+
+
+class _AgainstReal(_Together):
+    """How features of samples compare with those of real examples."""
+
+    x = Input("N D")
+    reference = Input("M D", doc="features of real examples")
+
+
+class KernelDistance(_AgainstReal):
     """How far samples are from real ones, by all moments up to the third: the unbiased MMD².
 
     MMD² = mean k(x,x') + mean k(y,y') − 2 mean k(x,y) over different x, x' and y, y', with
@@ -22,18 +36,14 @@ class KernelDistance(Metric):
     """
 
     aliases = ("KID", "kernel inception distance", "quality", "MMD", "качество")
-    together = True
     low_is_good = True
-    x = Input("N D")
-    reference = Input("M D", doc="features of real examples")
-    value = Output("", kind="scalar")
     scaled: bool = Param(True, doc=SCALED)
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.kernel_distance", self.scaled)
 
 
-class FrechetDistance(Metric):
+class FrechetDistance(_AgainstReal):
     """How far the means and covariances of samples are from those of real ones.
 
     ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½). Too large for few samples: take at least 10 D, and
@@ -44,18 +54,14 @@ class FrechetDistance(Metric):
     """
 
     aliases = ("FID", "Fréchet inception distance", "quality", "Wasserstein", "качество")
-    together = True
     low_is_good = True
-    x = Input("N D")
-    reference = Input("M D", doc="features of real examples")
-    value = Output("", kind="scalar")
     scaled: bool = Param(True, doc=SCALED)
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.frechet_distance", self.scaled)
 
 
-class InsideManifold(Metric):
+class InsideManifold(_Together):
     """The share of x that lies where others lie: not farther from one of these than its neighbours.
 
     Each of the others has a ball around it, up to its k-th nearest neighbour. Samples in the
@@ -67,17 +73,15 @@ class InsideManifold(Metric):
     """
 
     aliases = ("precision", "recall", "nearest neighbours", "k-NN", "полнота", "точность")
-    together = True
     x = Input("N D")
     manifold = Input("M D")
-    value = Output("", kind="scalar")
     k: int = Param(5, min=1, max=1000, doc="neighbours")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.inside_manifold", self.k)
 
 
-class KernelTwoSampleTest(Metric):
+class KernelTwoSampleTest(_AgainstReal):
     """Whether samples can be told from real ones at all: MMD² against random divisions of both.
 
     The kernel is Gaussian, as wide as the median distance. `p value`: how often a random division
@@ -88,10 +92,6 @@ class KernelTwoSampleTest(Metric):
     """
 
     aliases = ("permutation test", "p-value", "MMD test", "перестановочный тест")
-    together = True
-    x = Input("N D")
-    reference = Input("M D", doc="features of real examples")
-    value = Output("", kind="scalar")
     permutations: int = Param(200, min=19, max=10_000)
     give: Literal["p value", "ratio"] = Param("p value")
 
@@ -99,7 +99,7 @@ class KernelTwoSampleTest(Metric):
         return Function(".ops.quality.two_sample_test", self.permutations, self.give)
 
 
-class ClassifierTwoSampleTest(Metric):
+class ClassifierTwoSampleTest(_AgainstReal):
     """How well a fresh classifier tells samples from real ones: its accuracy on what it never saw.
 
     A logistic regression learns from one half and is asked about the other, and the other way
@@ -110,17 +110,13 @@ class ClassifierTwoSampleTest(Metric):
     """
 
     aliases = ("C2ST", "fooling rate", "user study", "real or fake")
-    together = True
     low_is_good = True
-    x = Input("N D")
-    reference = Input("M D", doc="features of real examples")
-    value = Output("", kind="scalar")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.classifier_test")
 
 
-class ClassEntropy(Metric):
+class ClassEntropy(_Together):
     """How evenly samples fall into classes: the entropy of the predicted ones, in bits.
 
     At most log₂ K, when all are as frequent. It falls when a generator forgets some of them. A
@@ -128,31 +124,27 @@ class ClassEntropy(Metric):
     """
 
     aliases = ("mode collapse", "mode coverage", "diversity", "энтропия классов")
-    together = True
     logits = Input("N K")
-    value = Output("", kind="scalar")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.class_entropy")
 
 
-class ClassCoverage(Metric):
+class ClassCoverage(_Together):
     """How many classes occur: those predicted for at least a share `least` of the samples.
 
     Logits N K.
     """
 
     aliases = ("mode collapse", "modes", "missing classes", "покрытие классов")
-    together = True
     logits = Input("N K")
-    value = Output("", kind="scalar")
     least: float = Param(0.02, min=0.0, max=1.0)
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.class_coverage", self.least)
 
 
-class InceptionScore(Metric):
+class InceptionScore(_Together):
     """exp E KL(p(y | x) ‖ p(y)): whether each sample is of a clear class, and all classes occur.
 
     From 1 to K. It sees nothing of what happens within a class, and is easily deceived.
@@ -162,15 +154,13 @@ class InceptionScore(Metric):
     """
 
     aliases = ("IS", "quality", "качество")
-    together = True
     logits = Input("N K")
-    value = Output("", kind="scalar")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.inception_score")
 
 
-class CopyRatio(Metric):
+class CopyRatio(_Together):
     """Whether samples are copies: how near they are to training examples, where new ones are 1.
 
     The median distance of x to the nearest training example, over that of real examples that were
@@ -179,11 +169,9 @@ class CopyRatio(Metric):
     """
 
     aliases = ("memorisation", "overfitting", "nearest neighbour", "запоминание")
-    together = True
     x = Input("N D")
     training = Input("M D")
     reference = Input("K D", doc="real examples that were not trained on")
-    value = Output("", kind="scalar")
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.quality.copy_ratio")
