@@ -254,8 +254,6 @@ def check(options: argparse.Namespace) -> int:
         try:
             document = files.read(path)
             graph = choose(document.graph, options.preset, settings(options.set))
-            if options.preset:  # the others are not on top of it
-                graph = graph.with_(presets={})
         except GraphError as error:
             print(error, file=sys.stderr)
             wrong = True

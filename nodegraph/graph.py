@@ -144,7 +144,8 @@ def is_frozen(entry: Entry, params: Mapping[str, Any]) -> bool:
 
 
 def choose(graph: Graph, preset: str = "", settings: Mapping[str, Any] | None = None) -> Graph:
-    """`graph` with its parameters set: the defaults, then a preset's, then `settings`.
+    """`graph` with its parameters set: the defaults, then a preset's, then `settings`. Where a
+    preset is named, no other is left to choose.
 
     Raises GraphError for a preset or a parameter that the file does not declare.
     """
@@ -156,4 +157,5 @@ def choose(graph: Graph, preset: str = "", settings: Mapping[str, Any] | None = 
         if name not in graph.params:
             known = ", ".join(graph.params) or "none"
             raise GraphError(f"no parameter {name!r} to set; this file has: {known}")
-    return graph.with_(params={**graph.params, **chosen})
+    left = {} if preset else graph.presets  # one that is chosen is not a ground for the others
+    return graph.with_(params={**graph.params, **chosen}, presets=left)
