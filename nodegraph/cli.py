@@ -75,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("run", help="put pictures through a trained graph")
     sub.set_defaults(command=run)
     sub.add_argument("trained", type=Path, metavar="RUN_OR_GRAPH", help="a run's folder, or a file")
-    sub.add_argument("--input", type=Path, metavar="PICTURE", help="or a folder; none: draw noise")
+    sub.add_argument("--input", nargs="+", type=Path, metavar="PICTURE",
+                     help="or folders; none: draw noise")  # fmt: skip
     sub.add_argument("--output", type=Path, metavar="PICTURE", required=True, help="or a folder")
     sub.add_argument("--from", dest="start", default="", metavar="NODE", help="takes the picture")
     sub.add_argument("--to", dest="end", default="", metavar="NODE", help="gives the result")

@@ -579,3 +579,21 @@ def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
     screen.turn(4)
     screen.rewrite("saved")
     assert screen.wait(lambda: (tmp_path / "saved.png").exists())
+    # A folder: how many are done is told, all results are saved together.
+    colours = [(i * 9, 255 - i * 9, 80) for i in range(24)]
+    for i, colour in enumerate(colours):
+        (folder := tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), colour).save(folder / f"{i:02}.png")
+    drop_file(screen, folder)
+    assert screen.wait(lambda: "of 24 pictures" in str(screen.session.message), 120)
+    assert screen.wait(lambda: screen.window.popups.open, 120), screen.session.message
+    screen.turn(4)
+    x, y = screen.dpg.get_item_rect_min("dropped:save")
+    screen.click((x + 10, y + 8))
+    screen.turn(4)
+    screen.key("enter")  # this folder
+    saved = tmp_path / "made of 24 pictures"
+    assert screen.wait(lambda: len(list(saved.glob("*.png"))) == 24), screen.session.message
+    for i, colour in enumerate(colours):
+        with Image.open(saved / f"{i:02}.png") as made:
+            assert made.getpixel((5, 5)) == colour

@@ -117,6 +117,22 @@ def test_a_folder_goes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert (pixels(tmp_path / "out" / f"{i}.png") - wanted).abs().max() <= 0.51
 
 
+def test_several_pictures_and_folders_go_into_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = run_of(CONVS, tmp_path / "run"), tmp_path / "out"
+    given = [photo(tmp_path / name, (9, 9)) for name in ("a.png", "b.png", "in/c.png")]
+    words = ["run", str(run), "--output", str(out), "--input"]
+    status, told = says(capsys, *words, *map(str, [*given[:2], tmp_path / "in"]))
+    assert status == 0 and "3/3" in told
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
+    again = photo(tmp_path / "in" / "a.png", (9, 9))
+    status, told = says(capsys, *words, str(given[0]), str(again))
+    assert status == 1 and "a.png: given twice" in told
+    status, told = says(capsys, *words, str(given[0]), str(tmp_path / "none.png"))
+    assert status == 1 and "none.png: no such file" in told
+
+
 def test_what_can_not_be_read_keeps_no_other_from_being_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

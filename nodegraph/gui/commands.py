@@ -360,8 +360,9 @@ COMMANDS: tuple[Command, ...] = (
             "of all that still matches.", _asks("apply"), "Train"),
     Command("checkpoint", "Save a checkpoint", ("ctrl+f5",), "Write a checkpoint of this moment.",
             _asks("checkpoint"), "Train"),
-    Command("put", "Put a picture through…", (), "Put a picture through the run that is open, as "
-            "if it was dropped on the window. The selected node gives the result.",
+    Command("put", "Put a picture through…", (), "Put a picture, or a folder of them, through the "
+            "run that is open, as if it was dropped on the window. The selected node gives the "
+            "result.",
             _asks("put"), "Train"),
     Command("probes", "Probe the links", ("p",), "Show what each link carries, and the gradient "
             "that comes back.", _asks("probes"), "Train"),

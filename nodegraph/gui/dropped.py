@@ -1,4 +1,4 @@
-"""A picture that is dropped on the window: put through the run that is open, shown, and saved."""
+"""Pictures that are dropped on the window: put through the run that is open, shown, and saved."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from .canvas import Shown
 from .documents import Documents, Tab
 from .popups import Popups
 from .textures import Textures
 
-HIGH = 360  # pixels of a picture
+HIGH = 360  # pixels of a picture, and of two that stand above each other
+MANY = 5  # pictures that are shown of many
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Dropped:
-    """One picture at a time, by `nodegraph run` in a process of its own."""
+    """Pictures, by `nodegraph run` in a process of its own; what is dropped together goes
+    together."""
 
     def __init__(
         self, popups: Popups, documents: Documents,
@@ -31,85 +34,155 @@ class Dropped:
         self.textures = Textures()
         self.folder = Path(tempfile.mkdtemp(prefix="nodegraph-pictures-"))
         self.process: subprocess.Popen[str] | None = None
-        self.given, self.out, self.count = Path(), Path(), 0
+        self.errors = self.folder / "errors.txt"
+        self.given: list[Path] = []
+        self.out = Path()  # a picture; of many their folder
+        self.count = self.done = 0
 
     def ask(self) -> None:
-        """Choose a picture, instead of dropping it."""
+        """Choose a picture or a folder, instead of dropping it."""
 
         def chosen(path: Path) -> None:
             self.popups.close()
-            self.put(path)
+            self.put([path])
 
         title = "Put a picture through the network"
-        self.popups.files(title, Path.cwd(), chosen, save=False, suffixes=SUFFIXES)
+        self.popups.files(title, Path.cwd(), chosen, save=False, suffixes=SUFFIXES, or_folder=True)
 
-    def take(self, path: Path) -> None:
-        """A file that was dropped: a graph is opened, a picture put through the run."""
-        if path.suffix in (".yaml", ".yml"):
+    def take(self, paths: list[Path]) -> None:
+        """What was dropped: graphs are opened, pictures put through the run."""
+        graphs = [p for p in paths if p.suffix in (".yaml", ".yml")]
+        for path in graphs:
             self.documents.open(path)
-        else:
-            self.put(path)
+        if others := [p for p in paths if p not in graphs]:
+            self.put(others)
 
-    def put(self, path: Path) -> None:
-        """Begin with a picture. The selected node gives the result, else the only one that can."""
+    def put(self, paths: list[Path]) -> None:
+        """Begin with pictures and folders. The selected node gives the results, else the only one
+        that can."""
         tab = self.documents.tab
-        if (refused := self.refusal(tab, path)) or tab is None:
+        pictures = [p for path in paths for p in ([path] if not path.is_dir() else inside(path))]
+        if (refused := self.refusal(tab, paths, pictures)) or tab is None:
             self.documents.tell(refused, "refused")
             return
         self.count += 1
-        self.given, self.out = path, self.folder / f"{self.count}.png"
+        self.given, self.done = pictures, 0
+        self.out = self.folder / (f"{self.count}" if len(pictures) > 1 else f"{self.count}.png")
         words = [sys.executable, "-m", "nodegraph", "run", str(tab.live.folder)]
-        words += ["--input", str(path), "--output", str(self.out)]
+        words += ["--output", str(self.out)]
         chosen = tab.session.nodes_selected if not tab.session.path else []
         words += ["--to", next(iter(chosen))] if len(chosen) == 1 else []
-        self.process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        self.documents.tell(f"puts {path.name} through the network …")
+        with self.errors.open("w", encoding="utf-8") as errors:
+            self.process = subprocess.Popen(
+                [*words, "--input", *map(str, pictures)], stdout=subprocess.DEVNULL, stderr=errors
+            )
+        what = pictures[0].name if len(pictures) == 1 else f"{len(pictures)} pictures"
+        self.documents.tell(f"puts {what} through the network …")
 
-    def refusal(self, tab: Tab | None, path: Path) -> str:
-        """Why a picture can't be put through now, or ""."""
+    def refusal(self, tab: Tab | None, paths: list[Path], pictures: list[Path]) -> str:
+        """Why pictures can't be put through now, or ""."""
         if tab is None or tab.live.folder is None:
             return "train, or open a run: a picture is put through the network that it has"
         if tab.live.remote:
             return f"the run is on {tab.live.remote}: use `nodegraph run` there"
-        if path.suffix.lower() not in SUFFIXES:
-            return f"{path.name} is no picture or graph: drop {', '.join(SUFFIXES)} or .yaml"
-        return "one picture is on its way: wait for it" if self.process else ""
+        known = ", ".join(SUFFIXES)
+        if not pictures:
+            return f"{paths[0].name} has no pictures: {known}"
+        for path in pictures:
+            if path.suffix.lower() not in SUFFIXES:
+                return f"{path.name} is no picture or graph: drop {known} or .yaml"
+        return "pictures are on their way: wait for them" if self.process else ""
 
     def poll(self) -> bool:
         """Show what has come out; whether something has."""
         self.textures.sweep()
-        if self.process is None or self.process.poll() is None:
+        if self.process is None:
             return False
-        _, told = self.process.communicate()
+        if self.process.poll() is None:
+            return self.progress()
         failed, self.process = self.process.returncode, None
-        lines = told.strip().splitlines() or ["it ended"]
+        lines = self.errors.read_text("utf-8", "replace").strip().splitlines() or ["it ended"]
         if failed:
             hint = "; select that node, then drop again" if "--to" in lines[-1] else ""
             self.documents.tell(lines[-1] + hint, "error")
         else:
-            self.documents.tell(lines[-1])
+            self.documents.tell("done: the results are shown, and can be saved")
+        if self.made():
             self.show()
         return True
 
+    def progress(self) -> bool:
+        """Tell how many are done; whether there are more than before."""
+        before, self.done = self.done, len(self.made())
+        if self.done == before or len(self.given) == 1:
+            return False
+        bar = "▰" * (part := 20 * self.done // len(self.given)) + "▱" * (20 - part)
+        self.documents.tell(f"{bar}  {self.done} of {len(self.given)} pictures")
+        return True
+
+    def made(self) -> list[Path]:
+        """The results that are there."""
+        if len(self.given) == 1:
+            return [self.out] if self.out.is_file() else []
+        return sorted(self.out.iterdir()) if self.out.is_dir() else []
+
     def show(self) -> None:
-        """The picture and what was made of it, side by side."""
-        shown = [self.textures.of_file(k, p) for k, p in
-                 (("given", self.given), ("made", self.out))]  # fmt: skip
-        pictures = [s for s in shown if s is not None]
-        wide = [int(HIGH * s.width / s.height) for s in pictures]
-        self.popups.window(120, 90, sum(wide) + 60, f"{self.given.name}, and what it becomes")
+        """The pictures and what was made of them: one beside its result, many above theirs."""
+        made = self.made()
+        results = {p.stem: p for p in made}
+        named = [(p, results.get(p.stem) or results.get(p.name)) for p in self.given]
+        pairs = [(p, r) for p, r in named if r is not None] if len(self.given) > 1 else [
+            (self.given[0], made[0])]  # fmt: skip
+        many = len(pairs) > 1
+        high = HIGH // 2 if many else HIGH
+        shown = [
+            (given, found)
+            for i, (given, result) in enumerate(pairs[:MANY])
+            if (found := self.textures_of(i, given, result))
+        ]
+        widths = [[int(high * s.width / s.height) for s in found] for _, found in shown]
+        wide = sum(max(w) if many else sum(w) for w in widths) + 12 * len(shown) + 60
+        title = f"{self.given[0].name}, and what it becomes"
+        if many:
+            title = f"{len(shown)} of {len(made)} pictures, and what they become"
+        self.popups.window(120, 90, wide, title)
         with dpg.group(parent=self.popups.tag):
             with dpg.group(horizontal=True):
-                for one, width in zip(pictures, wide, strict=True):
-                    dpg.add_image(one.texture, width=width, height=HIGH)
-            dpg.add_button(label="Save…", tag="dropped:save", callback=lambda: self.save())
+                for (_, found), sizes in zip(shown, widths, strict=True):
+                    with dpg.group(horizontal=not many):
+                        for one, width in zip(found, sizes, strict=True):
+                            dpg.add_image(one.texture, width=width, height=high)
+            save = self.save_all if many else self.save
+            dpg.add_button(label="Save…", tag="dropped:save", callback=lambda: save())
+
+    def textures_of(self, number: int, given: Path, result: Path) -> list[Shown]:
+        """A picture and its result, as far as they can be shown."""
+        shown = [self.textures.of_file(f"{k}{number}", p) for k, p in
+                 (("given", given), ("made", result))]  # fmt: skip
+        return [s for s in shown if s is not None]
 
     def save(self) -> None:
         """Write the result where the person says."""
         out = self.out
         self.choose("Save the picture", ".png", lambda target: shutil.copyfile(out, target))
+
+    def save_all(self) -> None:
+        """Write the results into a new folder, in one that the person chooses."""
+        out, name = self.out, f"made of {len(self.made())} pictures"
+
+        def chosen(folder: Path) -> None:
+            self.popups.close()
+            target = folder / name
+            try:
+                shutil.copytree(out, target)
+            except OSError as wrong:
+                why = "it is there already" if target.exists() else wrong.strerror
+                self.documents.tell(f"{target} was not written: {why}", "error")
+            else:
+                self.documents.tell(f"writes {target}")
+
+        self.popups.files(f"Save as “{name}”", Path.cwd(), chosen, save=False, suffixes=(),
+                          or_folder=True)  # fmt: skip
 
     def close(self) -> None:
         """The window closes."""
@@ -117,3 +190,8 @@ class Dropped:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def inside(folder: Path) -> list[Path]:
+    """The pictures in a folder."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)

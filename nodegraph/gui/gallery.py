@@ -43,6 +43,7 @@ class Gallery:
         self.palette, self.fonts, self.documents = palette, fonts, documents
         self.scale = 1.0
         self.known: list[tuple[Path, Graph]] = []
+        self.shown: tuple[object, ...] = ()  # what the cards that stand there depend on
 
     @property
     def graphs(self) -> list[tuple[Path, Graph]]:
@@ -56,9 +57,18 @@ class Gallery:
             self.known.sort(key=lambda found: place(found[1]))
         return self.known
 
+    @property
+    def recent(self) -> tuple[Path, ...]:
+        """The files that were open last."""
+        return tuple(self.documents.settings.recent_files()[:6])
+
     def show(self, parent: str, width: float) -> None:
-        """Draw it into a container."""
+        """Draw it into a container, unless it stands there as it should."""
         s = self.scale
+        wanted = width, s, self.palette.name, self.recent
+        if wanted == self.shown:
+            return
+        self.shown = wanted
         dpg.delete_item(parent, children_only=True)
         dpg.push_container_stack(parent)
         dpg.add_spacer(height=int(18 * s))
@@ -82,10 +92,9 @@ class Gallery:
         with dpg.group(horizontal=True):
             dpg.add_button(label="New graph  (Ctrl+N)", callback=lambda: documents.new())
             dpg.add_button(label="Open…  (Ctrl+O)", callback=lambda: documents.ask_open())
-            recent = documents.settings.recent_files()[:6]
-            if recent:
+            if self.recent:
                 dpg.add_text("   recent", color=self.palette.dim)
-            for path in recent:
+            for path in self.recent:
                 item = dpg.add_button(
                     label=path.name, callback=lambda _, __, p=path: documents.open(p)
                 )

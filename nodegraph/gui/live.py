@@ -170,7 +170,7 @@ class Live:
         if not at:
             return self.state
         if self.state == "finished":
-            return f"finished after {self.step:,} steps"
+            return f"finished after {self.step:,} step{'s' * (self.step != 1)}"
         words = f"{at['stage']} {at['step']:,}/{at['steps']:,}"
         if self.state == "running":  # the button says so already
             return f"{words} · {at['rate']:.3g} steps/s" if at.get("rate") else words

@@ -68,6 +68,7 @@ def bind(palette: Palette, scale: float) -> None:
     """Make this the theme of the whole window, and the regular font the one of all text."""
     dpg.bind_font(load_fonts(round(100 * scale))["text"])
     dpg.bind_theme(whole(palette.name, scale))
+    dpg.set_viewport_clear_color(list(palette.edge))  # seen between the parts, as hair lines
 
 
 @cache
@@ -111,11 +112,10 @@ def button_theme(colour: Colour, hovered: Colour | None = None) -> int | str:
 
 
 @cache
-def ground(name: str) -> int | str:
-    """A theme for what is seen between the parts of the window: hair lines."""
-    palette = THEMES[name]
-    with dpg.theme() as theme, dpg.theme_component(dpg.mvWindowAppItem):
-        dpg.add_theme_color(dpg.mvThemeCol_WindowBg, palette.edge, category=dpg.mvThemeCat_Core)
+def unpainted() -> int | str:
+    """A theme for a child window that its content covers: software drawing pays for each layer."""
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvChildWindow):
+        dpg.add_theme_color(dpg.mvThemeCol_ChildBg, (0, 0, 0, 0), category=dpg.mvThemeCat_Core)
     return theme
 
 

@@ -131,13 +131,13 @@ class Window:
         self.palette = THEMES[settings.theme]
         self.scale = settings.text_size / 100
         self.fonts = dict(theme.load_fonts(settings.text_size))
-        theme.bind(self.palette, self.scale)
         place = settings.window
         wide, high = self.size or (place.get("width", 1440), place.get("height", 900))
         dpg.create_viewport(
             title="nodegraph", width=wide, height=high, min_width=800, min_height=500,
             disable_close=True,
         )  # fmt: skip
+        theme.bind(self.palette, self.scale)
         dpg.set_exit_callback(self.quit)
         dpg.setup_dearpygui()
         self.input = Input()
@@ -176,12 +176,13 @@ class Window:
             # Last: the library looks for an item from the first one on, and here are the most.
             with dpg.child_window(tag="centre", border=False, no_scrollbar=True):
                 self.canvas.build()
+        dpg.bind_item_theme("centre", theme.unpainted())
         for part in ("left", "right", "dock"):
             dpg.bind_item_theme(part, margin)
-        dpg.bind_item_theme("main", theme.ground(self.palette.name))
         for part in ("tabs", "status", "transport"):
             dpg.bind_item_theme(part, theme.padded(MARGIN * self.scale, 4 * self.scale))
         dpg.set_primary_window("main", True)
+        dpg.configure_item("main", no_background=True)  # its parts cover it
         self.minimap.build()
         dpg.bind_item_theme("minimap", theme.padded(0, 0))
         dpg.set_viewport_resize_callback(self.arrange)
@@ -315,8 +316,10 @@ class Window:
         if self.documents.tick(time.monotonic(), busy):
             self.quiet = 0
         self.popups.stay_inside()
-        while desktop.DROPPED:
-            self.guarded(partial(self.dropped.take, desktop.DROPPED.pop(0)))
+        if desktop.DROPPED:
+            paths = desktop.DROPPED[:]
+            desktop.DROPPED.clear()
+            self.guarded(partial(self.dropped.take, paths))
             self.quiet = 0
         if self.dropped.poll():
             self.quiet = 0
@@ -673,6 +676,5 @@ class Window:
         for part in self.parts:
             part.palette, part.scale = self.palette, self.scale
         theme.bind(self.palette, self.scale)
-        dpg.bind_item_theme("main", theme.ground(self.palette.name))
         self.shelf.fill()
         self.turned()

@@ -312,28 +312,43 @@ def opened(
     return choose(files.load(place), preset, settings), None
 
 
-def listed(given: Path, out: Path) -> list[tuple[Path, Path]]:
-    """What to read and where to write it: of a folder all its pictures, as PNG."""
+def listed(given: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """What to read and where to write it: of a folder all its pictures. Many become PNGs in one."""
+    found = [picture for path in given for picture in pictures_of(path)]
+    if len(given) == 1 and not given[0].is_dir():
+        return [(given[0], written_as(given[0], out))]
+    if out.is_file():
+        raise GraphError(f"{out} is a file; --output names a folder where pictures are many")
+    if out.suffix.lower() in Image.registered_extensions() and not out.exists():
+        raise GraphError(f"{out} is called as a picture; --output names a folder where they are many")
+    stems, names = ([getattr(p, part) for p in found] for part in ("stem", "name"))
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise GraphError(f"{', '.join(twice)}: given twice, and would be written over each other")
+    return [(p, out / f"{p.stem if stems.count(p.stem) == 1 else p.name}.png") for p in found]
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """A file, or the pictures in a folder."""
     from nodegraph.nodes.ops.images import SUFFIXES
 
-    if given.is_dir():
-        found = sorted(p for p in given.iterdir() if p.suffix.lower() in SUFFIXES)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
         if not found:
-            raise GraphError(f"{given} has no pictures; known are {', '.join(SUFFIXES)}")
-        if out.is_file():
-            raise GraphError(f"{out} is a file; --output names a folder where --input does")
-        if out.suffix.lower() in SUFFIXES and not out.exists():
-            raise GraphError(f"{out} is called as a picture; --output names a folder, as --input")
-        names = [p.stem for p in found]
-        return [(p, out / f"{p.stem if names.count(p.stem) == 1 else p.name}.png") for p in found]
-    if not given.is_file():
-        raise GraphError(f"{given}: no such file or folder")
+            raise GraphError(f"{path} has no pictures; known are {', '.join(SUFFIXES)}")
+        return found
+    if not path.is_file():
+        raise GraphError(f"{path}: no such file or folder")
+    return [path]
+
+
+def written_as(given: Path, out: Path) -> Path:
+    """Where the result of one picture goes."""
     out = out / f"{given.stem}.png" if out.is_dir() else out
     if out.suffix.lower() not in Image.registered_extensions():
         raise GraphError(f"{out}: call it .png or .jpg, or name a folder that is there")
     if out.exists() and out.samefile(given):
         raise GraphError(f"{out} is the picture that is read; give the result another name")
-    return [(given, out)]
+    return out
 
 
 def read(path: Path) -> Image.Image:
