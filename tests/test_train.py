@@ -481,7 +481,7 @@ def cli(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]
 
 def test_a_run_killed_at_any_step_goes_on_exactly(tmp_path: Path) -> None:
     lenet = str(ROOT / "graphs" / "lenet.yaml")
-    common = ["--set", "steps=120", "--seed", "2"]
+    common = ["--set", "steps=60", "--set", "batch=16", "--seed", "2"]
     whole = cli("train", lenet, *common, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     command = [sys.executable, "-m", "nodegraph", "train", lenet, *common, "--out", "part"]
@@ -492,7 +492,7 @@ def test_a_run_killed_at_any_step_goes_on_exactly(tmp_path: Path) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if "00000035" in line:
+        if "00000021" in line:
             process.kill()
             break
     process.wait()
@@ -505,7 +505,7 @@ def test_a_run_killed_at_any_step_goes_on_exactly(tmp_path: Path) -> None:
     )
     assert all(torch.equal(first[k], second[k]) for k in first)
     steps = [r["step"] for r in rows(tmp_path / "part") if "accuracy" in r]
-    assert steps == sorted(set(steps)) and steps[-1] == 120
+    assert steps == sorted(set(steps)) and steps[-1] == 60
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:

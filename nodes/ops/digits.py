@@ -1,8 +1,10 @@
 """The handwritten digits of scikit-learn."""
 
+import numpy
 import torch
 from torch.nn import functional
 
+from .images import packaged
 from .source import Dataset, as_range
 
 
@@ -14,15 +16,14 @@ class Digits(Dataset):
 
     def load(self) -> None:
         """Enlarge, and split 1400 : 397 by a fixed permutation."""
-        from sklearn.datasets import load_digits
-
-        data = load_digits()
-        small = torch.from_numpy(data.images).float()[:, None] / 16  # N 1 8 8
+        rows = numpy.loadtxt(packaged("sklearn", "datasets/data/digits.csv.gz"), delimiter=",")
+        data = torch.from_numpy(rows)  # N 65: pixels of 0..16, the label
+        small = data[:, :64].reshape(-1, 1, 8, 8).float() / 16
         large = functional.interpolate(
             small, size=(self.size, self.size), mode="bicubic", align_corners=False
         )
         images = as_range(large.clamp(0, 1), self.range).repeat(1, self.channels, 1, 1)
-        labels = torch.from_numpy(data.target).long()
+        labels = data[:, 64].long()
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
         train, test = order[:1400], order[1400:]
         self.train = (images[train], labels[train])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .images import packaged, photograph
 from .source import Dataset, as_range
 
 FACES = [
@@ -23,19 +24,14 @@ CANVAS = 128
 @functools.lru_cache(maxsize=1)
 def glyphs() -> Tensor:
     """Each digit in each face, white on black, centred: faces·10 1 CANVAS CANVAS."""
-    from pathlib import Path
-
-    import matplotlib
     import numpy
     from PIL import Image, ImageDraw, ImageFont
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     sheets = []
     for face in FACES:
         # The basic layout gives the same picture with and without libraqm.
-        font = ImageFont.truetype(
-            str(folder / f"{face}.ttf"), EM, layout_engine=ImageFont.Layout.BASIC
-        )
+        path = packaged("matplotlib", f"mpl-data/fonts/ttf/{face}.ttf")
+        font = ImageFont.truetype(path, EM, layout_engine=ImageFont.Layout.BASIC)
         for digit in "0123456789":
             sheet = Image.new("L", (CANVAS, CANVAS))
             left, top, right, bottom = font.getbbox(digit)
@@ -118,9 +114,9 @@ def render(glyph: Tensor, warp: Tensor, blur: Tensor, size: int) -> Tensor:
 def photographs() -> Tensor:
     """The two photographs of scikit-learn (CC BY 2.0), 2 3 427 640 in 0..1."""
     import numpy
-    from sklearn.datasets import load_sample_images
+    from PIL import Image
 
-    pictures = numpy.stack(load_sample_images().images)  # 2 427 640 3
+    pictures = numpy.stack([Image.open(photograph(name)) for name in ("china", "flower")])
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float() / 255
 
 

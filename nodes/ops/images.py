@@ -79,11 +79,18 @@ PHOTOGRAPHS = {
 
 def photograph(name: str) -> str:
     """The path of a photograph. Raises OSError when its package is not installed."""
-    package, place = PHOTOGRAPHS[name]
-    found = importlib.util.find_spec(package)  # without importing it, which takes a second
+    return packaged(*PHOTOGRAPHS[name])
+
+
+def packaged(package: str, place: str) -> str:
+    """The path of a file of a package, which is not imported: that takes a second.
+
+    Raises OSError when it is not installed.
+    """
+    found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         wanted = {"sklearn": "scikit-learn", "skimage": "scikit-image"}.get(package, package)
-        raise FileNotFoundError(f"the photograph {name} comes with {wanted}: pip install {wanted}")
+        raise FileNotFoundError(f"{place} comes with {wanted}: pip install {wanted}")
     return os.path.join(os.path.dirname(found.origin), *place.split("/"))
 
 
