@@ -33,7 +33,7 @@ class Dropped:
         self.popups, self.documents, self.choose = popups, documents, choose
         self.textures = Textures()
         self.folder = Path(tempfile.mkdtemp(prefix="nodegraph-pictures-"))
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.errors = self.folder / "errors.txt"
         self.given: list[Path] = []
         self.out = Path()  # a picture; of many their folder

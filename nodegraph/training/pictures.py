@@ -320,7 +320,7 @@ def listed(given: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     if out.is_file():
         raise GraphError(f"{out} is a file; --output names a folder where pictures are many")
     if out.suffix.lower() in Image.registered_extensions() and not out.exists():
-        raise GraphError(f"{out} is called as a picture; --output names a folder where they are many")
+        raise GraphError(f"{out} is called as a picture; --output names a folder of many")
     stems, names = ([getattr(p, part) for p in found] for part in ("stem", "name"))
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise GraphError(f"{', '.join(twice)}: given twice, and would be written over each other")
