@@ -330,8 +330,8 @@ def test_the_programme_runs_one_update_alone(screen: Screen) -> None:
 def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen: Screen, tmp_path: Path
 ) -> None:
-    live = small_dann(screen)
-    screen.session.set_graph_param("steps", 12)
+    screen.load(GRAPH.replace("20000", "12, rate: 0.03").replace("lr: 0.01", "lr: $rate"))
+    live = live_of(screen)
     screen.key("f5")
     state(screen, "finished", START)
     first = live.folder
@@ -350,15 +350,15 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen.turn(4)
     curves = screen.window.dock.curves
     assert screen.window.dock.front == "Curves" and list(curves.others) == [first.name]
-    assert (first.name, "digit_loss") in curves.lines
-    line = curves.lines[first.name, "digit_loss"]
+    assert (first.name, "loss") in curves.lines
+    line = curves.lines[first.name, "loss"]
     assert len(screen.dpg.get_value(line)[0]) >= 2
     # Numbers, and a picture, of what is shown.
     screen.click(screen.middle(screen.item("CSV")))
     screen.rewrite("numbers")
     screen.turn(3)
     text = (tmp_path / "numbers.csv").read_text()
-    assert f"{first.name},digit_loss,1," in text and f"{live.folder.name},digit_loss,1," in text
+    assert f"{first.name},loss,1," in text and f"{live.folder.name},loss,1," in text
     screen.click(screen.middle(screen.item("PNG")))
     screen.rewrite("plot")
     assert screen.wait((tmp_path / "plot.png").exists, 40)
