@@ -1,7 +1,7 @@
 """All that is wrong with a graph, each with where it is and what to do.
 
-Shapes and links are checked by `infer`, what is set on a node by `settings`; here are the rules of
-training, and the mistakes that run without complaint but teach nothing.
+Shapes and links are checked by `infer`, what is set on a node by `settings`, what runs without
+complaint but teaches nothing by `pitfalls`; here are the rules of training.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any
 
 from .body import FLOAT, Body, Call, memory, watched
 from .edits import passed_by
-from .graph import Graph, GraphError, Ref, Stage, choose, refs, substitute
+from .graph import Graph, GraphError, Ref, Stage, choose, substitute
 from .infer import Memo, group_input_problems, infer, substitute_or_none
 from .library import Library, near, standard
 from .node import Metric, Optimiser, View
+from .pitfalls import carried, pitfalls, within
 from .problem import Problem, error, warning
 from .scope import Scope
 from .settings import graph_problems
+from .unfold import Unfolded, unfold
 
 
 def check(graph: Graph, library: Library | None = None, memo: Memo | None = None) -> list[Problem]:
@@ -59,9 +61,10 @@ def check_chosen(graph: Graph, library: Library, memo: Memo) -> list[Problem]:
             problems.append(error(("train", str(index)), str(wrong), cure))
     for index, stage in stages:
         problems += stage_problems(body, graph, stage, ("train", str(index)))
-    problems += training_problems(body, [stage for _, stage in stages])
+    flat = unfold(body)
+    problems += training_problems(body, flat, [stage for _, stage in stages])
     problems += value_problems(body, ())
-    problems += range_problems(body)
+    problems += pitfalls(body, flat, all(name in body.calls for name in body.names))
     problems += weights_problems(body, graph.folder, ())
     problems += loose_problems(graph, body)
     return problems
@@ -149,7 +152,7 @@ def outward_problems(graph: Graph, scope: Scope) -> Iterator[Problem]:
                         yield error(where, text + near(other, body.nodes))
 
 
-def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
+def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterator[Problem]:
     """Optimisers that move nothing, weights that nothing moves."""
     trained: set[str] = set()
     complete = all(name in body.calls for name in body.names)
@@ -163,7 +166,9 @@ def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
                 if other.partition(".")[0] in body.names:
                     cure = "a group is trained as a whole: name it, and freeze what is not to move"
                 yield error(where, text if cure else text + near(other, body.names), cure)
-        reached = behind(body, call.sources, with_gradient=True)
+        leaves = flat.body.calls
+        back = carried(flat.body, leaves[name].sources)
+        reached = {leaves[n].owner for n in back if leaves[n].weights()}
         mine = owners(body, call)
         reaching = []
         for owner in mine:
@@ -175,7 +180,7 @@ def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
             elif not held.trainable():
                 cure = f"take it out, or remove `frozen` from {owner}"
                 yield error(where, f"over names {owner}, which is frozen", cure)
-            elif {n for n in reached if body.calls[n].owner == owner}:
+            elif any(within(n, owner) for n in reached):
                 reaching.append(owner)
             elif complete:
                 text = f"no gradient of its loss reaches {owner}"
@@ -197,8 +202,8 @@ def training_problems(body: Body, stages: list[Stage]) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def behind(body: Body, ends: list[Ref], with_gradient: bool = False) -> set[str]:
-    """The calls that some outputs depend on (through which a gradient flows back)."""
+def behind(body: Body, ends: list[Ref]) -> set[str]:
+    """The calls that some outputs depend on."""
     found: set[str] = set()
     stack = [r.node for r in ends]
     while stack:
@@ -206,8 +211,6 @@ def behind(body: Body, ends: list[Ref], with_gradient: bool = False) -> set[str]
         if name in found or name not in body.calls:
             continue
         call = body.calls[name]
-        if with_gradient and call.node is not None and call.node.stops_gradient:
-            continue
         found.add(name)
         stack.extend(r.node for r in call.sources)
     return found
@@ -224,10 +227,6 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
                 yield from value_problems(call.body, ("groups", call.body.type))
             continue
         assert call.node is not None
-        if call.node.normalises_batch and getattr(call.at, "N", 2) == 1:
-            text = f"{type(call.node).__name__} has a batch of 1, so nothing to average over"
-            cure = "use a larger batch, or InstanceNorm2d, LayerNorm or GroupNorm"
-            yield error(place, text, cure)
         if (told := call.node.caution()) and call.owner == name:
             yield warning(place, *told)
         if isinstance(call.node, View):
@@ -238,48 +237,11 @@ def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:
                     yield error((*place, "of"), text)
                 elif held is not None and not held.weights():
                     yield error((*place, "of"), f"of names {other}, which has no weights")
-        for port, declared in call.node.inputs.items():
-            for ref in refs(call.inputs.get(port, ())):
-                if declared.logits and (end := squashing(body, ref)):
-                    text = f"{port} expects values before a sigmoid or softmax, gets {end}"
-                    yield error((*place, "in", port), text, f"link what flows into {end}")
     if not where:
         needed = sum(c.activation_bytes() + 4 * FLOAT * c.parameters() for c in body.calls.values())
         if needed > (there := machine_memory()):
             text = f"one step takes about {memory(needed)}, this machine has {memory(there)}"
             yield warning((), text, "make the batch, the images or the layers smaller")
-
-
-def range_problems(body: Body) -> Iterator[Problem]:
-    """Calls with the same weights that get images in different ranges, which tells them apart."""
-    first: dict[str, tuple[str, str]] = {}  # by owner: the range that its first call gets, and from
-    for name, call in body.calls.items():
-        for ref in call.sources[:1] if call.weights() else ():
-            found, maker = ranged(body, ref)
-            known, other = first.setdefault(call.owner, (found, maker))
-            if found and known and found != known:
-                text = f"{name} gets numbers in {found} from {maker}, {call.owner} in {known}"
-                cure = (
-                    f"set `range` of the source, or end {maker} in Sigmoid for 0..1, Tanh for -1..1"
-                )
-                yield warning(("nodes", name, "in"), f"{text} from {other}", cure)
-
-
-def ranged(body: Body, ref: Ref) -> tuple[str, str]:
-    """The range that an output is known to lie in, and the node that says so; else ""."""
-    call = body.calls.get(ref.node)
-    if call is None:
-        return "", ""
-    if call.body is not None:
-        inner = call.body.outputs.get(ref.port) or next(iter(call.body.outputs.values()))
-        if inner.node in call.body.inputs:
-            return "", ""
-        found, maker = ranged(call.body, inner)
-        return found, f"{call.name}.{maker}" if found else ""
-    assert call.node is not None
-    if call.node.passes and call.sources:
-        return ranged(body, call.sources[0])
-    return call.node.gives or str(getattr(call.node, "range", "")), call.name
 
 
 def weights_problems(body: Body, folder: str, where: tuple[str, ...]) -> Iterator[Problem]:
@@ -321,19 +283,6 @@ def loose_problems(graph: Graph, body: Body) -> Iterator[Problem]:
             text = "a group that holds data or metrics takes no weights from a file"
             cure = "set it on the layers inside, or make a group of these"
             yield error(("nodes", name, "weights"), text, cure)
-
-
-def squashing(body: Body, ref: Ref) -> str:
-    """The name of the sigmoid or softmax that an output comes from, else ""."""
-    call = body.calls.get(ref.node)
-    if call is None:
-        return ""
-    if call.node is not None:
-        return call.name if call.node.squashes else ""
-    assert call.body is not None
-    inner = call.body.outputs.get(ref.port) or next(iter(call.body.outputs.values()))
-    found = squashing(call.body, inner)
-    return f"{call.name}.{found}" if found else ""
 
 
 def machine_memory() -> int:

@@ -234,6 +234,10 @@ class Node:
     classes_from: ClassVar[str] = ""  # the axis or parameter that has room for each class
     gradient_times: ClassVar[str] = ""  # "-strength": its gradient is not of its value, but that
     stateful: ClassVar[bool] = False  # draws random numbers or moves buffers when it is called
+    compares: ClassVar[tuple[str, ...]] = ()  # inputs that it measures the distance between
+    distance: ClassVar[bool] = False  # its output is an error: of 0, or further from it
+    scales_by: ClassVar[str] = ""  # the input that its first input is multiplied by
+    margin_in: ClassVar[str] = ""  # the input that its first input is to reach, but not to exceed
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -273,6 +277,14 @@ class Node:
     def multiply_adds(self, at: Axes, out: Shape) -> int:
         """Multiplications of one forward pass, where they dominate; `out` is the first output."""
         return 0
+
+    def gathers(self, at: Axes) -> float:
+        """If each number of the output is a mean of the first input's, times what; else 0."""
+        return 0.0
+
+    def kernel_widths(self) -> tuple[float, ...]:
+        """The squared distances between examples that its kernels are made for."""
+        return ()
 
     def caution(self) -> tuple[str, str] | None:
         """What torch takes without complaint but is rarely meant, and the cure."""

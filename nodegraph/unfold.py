@@ -40,6 +40,7 @@ class Unfolded:
     paths: Mapping[str, str]  # calls, groups among them, as people write them
     owners: Mapping[str, str]  # calls, groups among them, to those that hold their weights
     links: Mapping[str, Ref]  # name of a tap to what it reads
+    places: Mapping[str, tuple[str, ...]]  # calls to where they stand in the file
 
     def find(self, text: str) -> Ref:
         """The output that is written as "node", "node.port" or "group/node.port".
@@ -66,16 +67,18 @@ class Unfolded:
         return self.paths.get(name, name)
 
 
-def unfold(body: Body, graph: Graph, taps: bool = False) -> Unfolded:
+def unfold(body: Body, graph: Graph | None = None, taps: bool = False) -> Unfolded:
     """All calls of declared nodes, at any depth of groups, in one body.
 
-    With `taps` there is one on each link between layers, also on those into a group.
+    With the `graph`, groups that hold sources can be asked for too, though they are no calls. With
+    `taps` there is one on each link between layers, also on those into a group.
     """
     walk = _Walk(taps)
-    walk.body(body, "", "", "", {}, False, graph)
-    walk.dissolved(graph)
+    walk.body(body, "", "", "", {}, False, graph, ())
+    if graph is not None:
+        walk.dissolved(graph)
     flat = Body(body.type, body.about, walk.calls, tuple(walk.calls))
-    return Unfolded(flat, walk.at, walk.paths, walk.owners, walk.links)
+    return Unfolded(flat, walk.at, walk.paths, walk.owners, walk.links, walk.places)
 
 
 class _Walk:
@@ -86,10 +89,11 @@ class _Walk:
         self.paths: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.links: dict[str, Ref] = {}
+        self.places: dict[str, tuple[str, ...]] = {}
 
     def body(
         self, body: Body, before: str, path: str, owner: str, given: Mapping[str, Ref],
-        frozen: bool, graph: Graph | None,
+        frozen: bool, graph: Graph | None, where: tuple[str, ...],
     ) -> None:  # fmt: skip
         """Unfold the calls of a body whose names start with `before`."""
 
@@ -104,6 +108,7 @@ class _Walk:
             written = name in graph.nodes if graph else True  # else a dissolved group is around it
             self.paths[full] = path + (name if written else name.replace(".", "/"))
             self.owners[full] = owner + call.owner
+            self.places[full] = (*where, "nodes", name)
             tapped = self.taps and not isinstance(call.node, (Optimiser, View))
             inputs: dict[str, Source] = {}
             for port, source in call.inputs.items():
@@ -122,7 +127,8 @@ class _Walk:
                 continue
             inner = {port: source for port, source in inputs.items() if isinstance(source, Ref)}
             around = (f"{full}.", f"{self.paths[full]}/", f"{self.owners[full]}.")
-            self.body(call.body, *around, inner, frozen or call.frozen, None)
+            place = ("groups", call.body.type)
+            self.body(call.body, *around, inner, frozen or call.frozen, None, place)
             for port, ref in call.body.outputs.items():
                 if ref.node in inner:
                     self.at[full, port] = inner[ref.node]

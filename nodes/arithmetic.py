@@ -116,6 +116,7 @@ class Scale(_Broadcast):
     """
 
     aliases = ("weight", "multiply by", "gain", "масштаб")
+    scales_by = "factor"
     x = Input("...")
     factor = Input("", default=1.0, kind="scalar")
     y = Output("...")
@@ -163,6 +164,7 @@ class Abs(Node):
 
     category = ARITHMETIC
     aliases = ("|x|", "absolute value", "modulus", "модуль")
+    distance = True
     x = Input("...")
     y = Output("...")
 
@@ -194,6 +196,7 @@ class Square(Node):
 
     category = ARITHMETIC
     aliases = ("²", "squared", "квадрат")
+    distance = True
     x = Input("...")
     y = Output("...")
 
@@ -402,6 +405,9 @@ class Sum(_Over):
 
     aliases = ("Σ", "∑", "total", "reduce", "сумма")
 
+    def gathers(self, at: Axes) -> float:
+        return float(math.prod(at.rest[axis] for axis in self.over(at)))
+
 
 class Mean(_Over):
     """The mean of all numbers, or over some axes.
@@ -411,6 +417,9 @@ class Mean(_Over):
     """
 
     aliases = ("average", "reduce", "среднее")
+
+    def gathers(self, at: Axes) -> float:
+        return 1.0
 
 
 class WeightedSum(Node):

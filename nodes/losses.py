@@ -4,6 +4,7 @@
 all (`per example`: one number for each, summed over the example's other axes).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -32,18 +33,25 @@ class _Reduced(Loss):
 class _Elementwise(_Reduced):
     """A distance of torch between tensors of the same shape."""
 
+    compares = ("x", "target")
+    distance = True
     x = Input("...")
     target = Input("...")
 
-    def distance(self) -> tuple[str, dict[str, Any]]:
+    def function(self) -> tuple[str, dict[str, Any]]:
         """The name in torch.nn.functional, and options."""
         raise NotImplementedError
 
     def recipe(self, at: Axes) -> Recipe:
-        name, more = self.distance()
+        name, more = self.function()
         if self.reduction == "per example":
             return Function(".ops.losses.per_example", name, **more)
         return Function(f"torch.nn.functional.{name}", reduction=self.reduction, **more)
+
+    def gathers(self, at: Axes) -> float:
+        if self.reduction == "mean":
+            return 1.0
+        return float(math.prod(at.rest[1:] if self.reduction == "per example" else at.rest))
 
 
 class CrossEntropy(_Reduced):
@@ -106,7 +114,7 @@ class BCE(_Reduced):
     """
 
     aliases = ("binary cross-entropy", "Bernoulli", "бинарная кросс-энтропия")
-    p = Input("...")
+    p = Input("...", min=0.0, max=1.0)
     target = Input("...", default=1.0, min=0.0, max=1.0)
 
     def recipe(self, at: Axes) -> Recipe:
@@ -121,7 +129,7 @@ class MSE(_Elementwise):
 
     aliases = ("mean squared error", "L2", "Euclidean loss", "reconstruction", "квадратичная")
 
-    def distance(self) -> tuple[str, dict[str, Any]]:
+    def function(self) -> tuple[str, dict[str, Any]]:
         return "mse_loss", {}
 
 
@@ -133,7 +141,7 @@ class L1(_Elementwise):
 
     aliases = ("mean absolute error", "MAE", "Manhattan", "модуль")
 
-    def distance(self) -> tuple[str, dict[str, Any]]:
+    def function(self) -> tuple[str, dict[str, Any]]:
         return "l1_loss", {}
 
 
@@ -146,7 +154,7 @@ class SmoothL1(_Elementwise):
     aliases = ("robust loss",)
     beta: float = Param(1.0, min=1e-9, max=1e9, doc="where the parabola becomes a line")
 
-    def distance(self) -> tuple[str, dict[str, Any]]:
+    def function(self) -> tuple[str, dict[str, Any]]:
         return "smooth_l1_loss", self.changed("beta")
 
 
@@ -159,7 +167,7 @@ class Huber(_Elementwise):
     aliases = ("robust loss", "Хьюбер")
     delta: float = Param(1.0, min=1e-9, max=1e9, doc="where the parabola becomes a line")
 
-    def distance(self) -> tuple[str, dict[str, Any]]:
+    def function(self) -> tuple[str, dict[str, Any]]:
         return "huber_loss", self.changed("delta")
 
 
@@ -171,6 +179,7 @@ class Hinge(_Reduced):
     """
 
     aliases = ("margin loss", "EBGAN", "SVM", "отступ")
+    margin_in = "margin"
     x = Input("...")
     margin = Input("", default=1.0)
 

@@ -17,6 +17,7 @@ class MMD(Loss):
     """
 
     aliases = ("GMMN", "moment matching", "kernel distance", "two-sample", "моменты")
+    compares = ("x", "y")
     x = Input("N D")
     y = Input("M D")
     loss = Output("", kind="loss")
@@ -31,3 +32,6 @@ class MMD(Loss):
 
     def multiply_adds(self, at: Axes, out: Shape) -> int:
         return (at.N + at.M) ** 2 * at.D
+
+    def kernel_widths(self) -> tuple[float, ...]:
+        return tuple(s if self.sigma_is == "variance" else s**2 for s in self.sigmas)
