@@ -51,7 +51,7 @@ def dissolve(graph: Graph, library: Library) -> Graph:
     def impure(type_: Any, seen: tuple[str, ...] = ()) -> bool:
         if isinstance(type_, Reference):
             type_ = graph.params.get(type_.name)
-        if type_ in library:
+        if type_ in library and type_ not in graph.groups:
             return library[type_].category in ROLES_OUTSIDE
         if type_ not in graph.groups or type_ in seen:
             return False

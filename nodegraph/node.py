@@ -286,6 +286,10 @@ class Node:
         """The squared distances between examples that its kernels are made for."""
         return ()
 
+    def kernel_for(self, squared: float) -> str:
+        """The setting that makes a kernel for such a squared distance."""
+        return ""
+
     def caution(self) -> tuple[str, str] | None:
         """What torch takes without complaint but is rarely meant, and the cure."""
         return None

@@ -1,5 +1,6 @@
 """Distances between distributions, from a sample of each."""
 
+import math
 from typing import Literal
 
 from nodegraph.node import Axes, Function, Input, Loss, Output, Param, Recipe, Shape
@@ -35,3 +36,6 @@ class MMD(Loss):
 
     def kernel_widths(self) -> tuple[float, ...]:
         return tuple(s if self.sigma_is == "variance" else s**2 for s in self.sigmas)
+
+    def kernel_for(self, squared: float) -> str:
+        return f"sigmas: [{squared if self.sigma_is == 'variance' else math.sqrt(squared):.3g}]"

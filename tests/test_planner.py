@@ -11,7 +11,9 @@ from torch import nn
 import nodegraph
 from nodegraph import files
 from nodegraph.checks import settled
+from nodegraph.compiler.build import resolved
 from nodegraph.graph import Graph, GraphError, choose
+from nodegraph.library import standard
 from nodegraph.training.trainer import Options, Trainer, Watched
 
 torch.set_num_threads(1)
@@ -206,6 +208,17 @@ train: [{stage: s, steps: 2, run: [RUN]}]
     assert problems(text.replace("RUN", "tr.adam")) == []
     state = list(nodegraph.train(graph(text.replace("RUN", "tr.adam"))))[-1].state  # type: ignore[union-attr]
     assert set(state) == {"tr.fc.weight", "tr.fc.bias"}
+
+
+def test_a_group_may_be_called_as_a_node_type_is() -> None:
+    text = BASE.replace(
+        "nodes:",
+        "groups:\n  KernelDistance:\n    inputs: {x: N D}\n    outputs: {y: same}\n"
+        "    nodes:\n      same: {type: Identity, in: {x: x}}\nnodes:",
+        1,
+    )
+    body = resolved(graph(text + "  k: {type: KernelDistance, in: {x: fc}}\n"), standard())
+    assert "k" in body.calls and "k.same" not in body.calls  # it is not taken for that metric
 
 
 def test_a_slice_says_which_data_it_needs() -> None:

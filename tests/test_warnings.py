@@ -10,7 +10,7 @@ from test_apply import begun, named, steps
 
 from nodegraph import files
 from nodegraph.checks import check
-from nodegraph.training.warnings import AGAIN, Samples, Watch, games
+from nodegraph.training.warnings import AGAIN, Kernels, Samples, Watch, games
 
 
 def watch(name: str, **settings: Any) -> Watch:
@@ -111,3 +111,68 @@ def test_the_losses_of_one_update_alone_are_passed_over() -> None:
         found.losses(row)
     assert found.losses({"fake_is_real": 9.0}) == []
     assert codes(found, rows[20:]) == ["judge_wins"]
+
+
+MOMENTS = """
+nodegraph: 1
+groups:
+  Apart:
+    inputs: {x: N D, y: M D}
+    outputs: {loss: mmd}
+    nodes:
+      mmd: {type: MMD, sigmas: [SIGMA], sigma_is: KIND, in: {x: x, y: y}}
+nodes:
+  one: {type: Noise, shape: [50], batch: 32}
+  two: {type: Noise, shape: [50], batch: 32}
+  net: {type: Linear, features: 50, in: {x: one}}
+  apart: {type: Apart, in: {x: net, y: two}}
+  unused: {type: MMD, sigmas: [1e9], in: {x: net, y: two}}
+  adam: {type: Adam, over: [net], in: {loss: apart}}
+train: [{stage: s, steps: 9, run: [adam]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("sigma", "kind", "said"),
+    [
+        ("1e4", "variance", "near is all that it sees"),
+        ("1.0", "variance", "far is all that it sees"),
+        ("50.0", "variance", ""),
+        ("1e-3, 50.0", "variance", ""),  # one of them tells
+        ("8.0", "length", ""),
+        ("100.0", "length", "near is all that it sees"),
+    ],
+)
+def test_a_kernel_of_the_wrong_width_is_told_once(sigma: str, kind: str, said: str) -> None:
+    text = MOMENTS.replace("SIGMA", sigma).replace("KIND", kind)
+    made = steps(begun(files.parse(text).graph), 1)
+    kernels = Kernels(made, made.graph.train[0])
+    random = made.state()["random"]["torch"]
+    assert kernels.look() == kernels.look() == []  # features may be small at first, and grow
+    told = kernels.look()
+    assert [w.code for w in told] == ["kernel_width"] * bool(said)
+    assert torch.equal(random, made.state()["random"]["torch"]) and made.net.net.training
+    assert kernels.look() == []
+    for warned in told:
+        assert warned.node == "apart" and warned.text.startswith("apart/mmd has a kernel of width")
+        assert said in warned.text
+        # What it proposes is right.
+        *_, proposed = warned.text.partition("set sigmas: [")
+        better = text.replace(f"sigmas: [{sigma}]", f"sigmas: [{proposed.rstrip(']')}]")
+        assert better != text
+        again = steps(begun(files.parse(better).graph), 1)
+        fitting = Kernels(again, again.graph.train[0])
+        assert [fitting.look() for _ in range(4)] == [[]] * 4
+
+
+def test_the_kernels_of_the_prebuilt_graphs_fit() -> None:
+    made = begun(named("gmmn_ae"))
+    found = []
+    while not made.finished:
+        kernels = Kernels(made, made.graph.train[made.index])
+        found.append(len(kernels.left))
+        assert [kernels.look() for _ in range(3)] == [[]] * 3
+        index = made.index
+        while made.index == index and not made.finished:
+            steps(made, 1)
+    assert found == [0, 1]

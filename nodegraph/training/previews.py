@@ -25,7 +25,7 @@ from ..node import Mismatch, View
 from ..unfold import Unfolded, unfold
 from . import probes
 from .past import Past
-from .slices import Slice, constant, function_of, slice_of, untouched
+from .slices import Slice, constant, function_of, held_out, slice_of, untouched
 from .trainer import Trainer
 
 
@@ -252,13 +252,7 @@ class Previews:
         found = []
         for name, owner in run.sources.items():
             if (owner, rows) not in self.draws:
-                source = sources[name]
-                if source.held_out_size() == 0:  # nothing is held out: a batch of training
-                    state = source.state()
-                    values = tuple(v[:rows] for v in source.draw())
-                    source.load_state(state)
-                else:
-                    values = tuple(source.held_out(0, rows))
+                values = held_out(sources[name], rows)
                 self.draws[owner, rows] = tuple(map(channels_last, values))
             found.append(self.draws[owner, rows])
         return found

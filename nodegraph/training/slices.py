@@ -92,6 +92,16 @@ def slice_of(
     return Slice(forward, drawn, tuple(schedules), outputs, known, tuple(owners))
 
 
+def held_out(source: Any, rows: int) -> tuple[Tensor, ...]:
+    """Some examples that training never draws; where nothing is held out, what it draws next."""
+    if source.held_out_size() != 0:
+        return tuple(source.held_out(0, rows))
+    state = source.state()
+    values = tuple(v[:rows] for v in source.draw())
+    source.load_state(state)
+    return values
+
+
 def function_of(node: Node | None, target: str) -> Callable[..., Any]:
     """The callable that a recipe of a node names."""
     if target.startswith("."):

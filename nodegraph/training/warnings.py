@@ -5,20 +5,23 @@ Each rule looks at the last rows of losses, or at a few samples; it speaks at mo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from ..body import Body
+from ..body import Body, Call
 from ..checks import behind, owners
 from ..compiler.build import compile_slice
 from ..graph import Ref, Stage, refs
 from ..node import Source
+from ..unfold import unfold
 from . import checkpoint
+from .slices import Slice, held_out, slice_of, untouched
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -32,6 +35,7 @@ FIRST = 10  # rows that say how large a loss was at the beginning
 COLLAPSED = 0.02  # of the spread that samples had
 LOOKS = 3  # in a row that must see it
 SAMPLES = 64
+NARROW, WIDE = 0.05, 20.0  # times the median squared distance, between which a kernel can tell
 
 
 @dataclass(frozen=True)
@@ -238,3 +242,63 @@ class Samples:
             return float(self.module(*drawn).std(0, correction=0).mean())
         finally:
             checkpoint.set_random_state(random)
+
+
+class Kernels:
+    """The kernels in a stage's losses, and how far apart is what flows into them, on held-out
+    examples. Each is told of once: how wide it has to be is a question of units, which no graph
+    answers before it runs."""
+
+    def __init__(self, trainer: Trainer, stage: Stage) -> None:
+        self.trainer = trainer
+        self.unfolded = unfold(trainer.body, trainer.graph)
+        calls = self.unfolded.body.calls
+        ends = [ref for name in map(str, stage.run) for ref in calls[name].sources]
+        below = behind(self.unfolded.body, ends)
+        self.left = [c for n, c in calls.items()
+                     if n in below and c.node and c.node.kernel_widths()]  # fmt: skip
+        self.seen: Counter[str] = Counter()  # how often in a row a kernel did not fit
+        self.run: Slice | None = None
+
+    @torch.no_grad()
+    def look(self) -> list[Warned]:
+        """Those that saw all pairs of examples as equally near, or as equally far, some looks in a
+        row: features begin small, and grow."""
+        if not self.left:
+            return []
+        trainer = self.trainer
+        if self.run is None:
+            ends = tuple(dict.fromkeys(ref for c in self.left for ref in c.sources))
+            self.run = slice_of(self.unfolded, ends, "kernels")
+        sources = [trainer.sources[owner] for owner in self.run.sources.values()]
+        rows = min([SAMPLES, *(n for s in sources if (n := s.held_out_size()))])
+        with untouched(trainer), trainer.precision():
+            trainer.net.eval()
+            values = self.run(trainer, [held_out(s, rows) for s in sources])
+        found = []
+        for call in [*self.left]:
+            points = torch.cat([values[ref].flatten(1).float() for ref in call.sources])
+            told = unfit(call, self.unfolded.path(call.name), points)
+            self.seen[call.name] = self.seen[call.name] + 1 if told else 0
+            if told and self.seen[call.name] >= LOOKS:
+                self.left.remove(call)
+                found.append(told)
+        return found
+
+
+def unfit(call: Call, path: str, points: Tensor) -> Warned | None:
+    """None of a node's kernels fits the distances between some points."""
+    assert call.node is not None
+    median = float(torch.pdist(points).square().median())
+    widths = call.node.kernel_widths()
+    fitting = any(NARROW * median <= w <= WIDE * median for w in widths)
+    if fitting or not 0 < median < float("inf"):
+        return None
+    least, most = f"{min(widths):.3g}", f"{max(widths):.3g}"
+    said = f"a kernel of width {least}" if least == most else f"kernels of widths {least} to {most}"
+    text = (
+        f"{path} has {said}, and half of what flows into it lies further apart than {median:.3g} "
+        f"(squared): {'near' if max(widths) > median else 'far'} is all that it sees, so it "
+        f"hardly pulls; set {call.node.kernel_for(median)}"
+    )
+    return Warned("kernel_width", path.partition("/")[0], text)

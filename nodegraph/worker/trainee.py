@@ -16,7 +16,7 @@ from ..graph import Graph, GraphError
 from ..training import run as runs
 from ..training.faults import Fault
 from ..training.trainer import Applied, Event, Options, Saved, Stepped, Trainer, Watched
-from ..training.warnings import Samples, Warned, Watch
+from ..training.warnings import Kernels, Samples, Warned, Watch
 from .frames import Frame, ProtocolError
 from .outbox import Outbox
 
@@ -63,7 +63,7 @@ class Trainee:
         self.troubles: set[tuple[str, type]] = set()  # with what only watches, told already
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
-        self.watch: tuple[int, Watch, list[Samples]] | None = None  # the stage, and its rules
+        self.watch: tuple[int, Watch, list[Samples], Kernels] | None = None  # a stage, its rules
         self.looked_at = 0.0
         self.costs: deque[float] = deque(maxlen=3)  # seconds that the last previews took
         self.rows_at = self.status_at = self.previews_at = self.step_at = 0.0
@@ -395,15 +395,16 @@ class Trainee:
                 self.troubles.add(kind)
                 self.warn(code, "", f"{what} failed: {type(wrong).__name__}: {wrong}"[:500])
 
-    def watched(self) -> tuple[int, Watch, list[Samples]] | None:
+    def watched(self) -> tuple[int, Watch, list[Samples], Kernels] | None:
         """The rules over the stage at hand."""
         trainer = self.trainer
         assert trainer is not None
         if trainer.finished:
             return None
         if self.watch is None or self.watch[0] != trainer.index:
-            watch = Watch(trainer.body, trainer.graph.train[trainer.index])
-            self.watch = trainer.index, watch, []
+            stage = trainer.graph.train[trainer.index]
+            watch = Watch(trainer.body, stage)
+            self.watch = trainer.index, watch, [], Kernels(trainer, stage)
         return self.watch
 
     def look_at_losses(self, losses: Mapping[str, float]) -> None:
@@ -412,17 +413,18 @@ class Trainee:
             self.warn_all(found[1].losses(losses))
 
     def look_at_samples(self) -> None:
-        """Whether what players make is still diverse, now and then."""
+        """Whether what players make is still diverse, and fits the kernels, now and then."""
         now = time.monotonic()
         if now - self.looked_at < SAMPLES_EVERY or not (found := self.watched()):
             return
         self.looked_at = now
-        _, watch, samples = found
+        _, watch, samples, kernels = found
         if not samples:
             assert self.trainer is not None
             samples += [Samples(self.trainer, game) for game in watch.games]
         for game, made in zip(watch.games, samples, strict=True):
             self.warn_all(watch.spread(game, made.spread()))
+        self.warn_all(kernels.look())
 
     def turn(self, state: str) -> None:
         """Run, pause or be finished, and say so."""
