@@ -25,6 +25,7 @@ def small() -> dict[str, dict[str, object]]:
         "dann_large": {"batch": 8},
         "ddc": {"batch": 16},
         "subspace_alignment": {"batch": 16, "batches": 3, "again_steps": 3},
+        "nice": {"batch": 16},
         "realnvp": {"batch": 16},
         "pixelcnn": {"batch": 8, "canvas": (2, 1, 14, 14), "draws": 3},
         "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,11 @@ from acceptance import graph
 from torch import Tensor, nn
 
 import nodegraph
-from nodegraph.graph import choose
+from nodegraph.checks import settled
+from nodegraph.compiler.build import resolved
+from nodegraph.graph import Entry, Graph, choose
+from nodegraph.library import standard
+from nodegraph.training.trainer import Stepped
 
 EIGHT = {"shape": (8,), "size": 8, "width": 16}
 
@@ -119,6 +124,116 @@ def test_bits_per_dimension_are_those_of_the_formula() -> None:
         energy = 0.5 * z[i].square().sum() + d / 2 * math.log(2 * math.pi)
         nats = energy - s[i].sum() - slope[i].sum() + d * math.log(256)
         torch.testing.assert_close(bits, nats / (d * math.log(2)))
+
+
+# NICE: additions, and one stretching --------------------------------------------------------------
+
+
+def nice(**settings: object) -> Graph:
+    """The graph, of eight numbers if no settings are given."""
+    of = graph("nice")
+    if settings:
+        return choose(of, settings=settings)
+    points = Entry("Noise", {"shape": (1, 2, 4), "batch": 64})
+    of = of.with_(nodes={**of.nodes, "digits": points})
+    return choose(of, settings={"shape": (1, 2, 4), "size": 8, "half": 4, "width": 16})
+
+
+def shaken(net: nn.Module, std: float) -> nn.Module:
+    """A network whose weights are large, so that it is far from the identity."""
+    torch.manual_seed(0)
+    for weight in net.parameters():
+        nn.init.normal_(weight, 0.0, std)
+    return net
+
+
+def test_nice_has_its_size() -> None:
+    body = resolved(settled(choose(graph("nice"), "paper")), standard())
+    net = 392 * 1000 + 1000 + 4 * (1000 * 1000 + 1000) + 1000 * 392 + 392
+    flow = [body.calls[name].parameters() for name in ("c1", "c2", "c3", "c4", "scaling")]
+    assert flow == [net] * 4 + [784] and sum(flow) == 19_158_352
+    first, second = two_steps("nice", data="Printed", batch=16)
+    assert 9 < second < first < 11
+
+
+def two_steps(name: str, **settings: object) -> list[float]:
+    """The losses of the first two steps of a graph at the sizes of its paper."""
+    run = nodegraph.train(graph(name), "paper", settings)
+    steps = (e for e in run if isinstance(e, Stepped))
+    return [float(e.losses["likelihood.loss"]) for e in itertools.islice(steps, 2)]
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_what_nice_does_to_pictures_is_undone(double: bool) -> None:
+    of = nice(width=64)
+    there = shaken(nodegraph.compile(of, ["dequantise"], ["scaling.y"]), 0.1)
+    back = nodegraph.compile(of, ["prior"], ["drawn"])
+    back.load_state_dict(there.state_dict())
+    x = torch.rand(4, 1, 28, 28)
+    if double:
+        there, back, x = there.double(), back.double(), x.double()
+    with torch.no_grad():
+        z = there(x)
+        assert (z.view_as(x) - x).abs().mean() > 0.1
+        assert (back(z) - x).abs().max() <= (1e-9 if double else 1e-4)
+
+
+def test_what_nice_stretches_is_the_determinant_of_its_jacobian() -> None:
+    there = shaken(nodegraph.compile(nice(), ["dequantise"], ["scaling.y", "scaling.s"]), 0.5)
+    with torch.no_grad():
+        there.get_parameter("scaling.s.value").copy_(torch.linspace(-1, 2, 8))
+    there = there.double()
+    moved = nodegraph.compile(nice(), ["dequantise"], ["joined"]).double()
+    moved.load_state_dict({k: v for k, v in there.state_dict().items() if k in moved.state_dict()})
+    for x in torch.rand(3, 1, 2, 4).double():
+        jacobian = torch.autograd.functional.jacobian(lambda v: there(v[None])[0][0], x)
+        sign, wanted = torch.linalg.slogdet(jacobian.reshape(8, 8))
+        torch.testing.assert_close(there(x[None])[1].sum(), wanted)
+        assert sign == 1 and wanted == pytest.approx(4)
+        # The additions alone mix all numbers, and change no volume.
+        jacobian = torch.autograd.functional.jacobian(lambda v: moved(v[None])[0], x)
+        jacobian = jacobian.reshape(8, 8)
+        assert (jacobian != 0).sum() > 40
+        torch.testing.assert_close(torch.linalg.det(jacobian), torch.ones(()).double())
+
+
+def test_a_coupling_of_nice_is_that_of_its_equation() -> None:
+    ends = ["split.even", "split.odd", "c1.moved", "c2.moved", "joined"]
+    net = shaken(nodegraph.compile(nice(), ["dequantise"], ends), 0.5)
+    x = torch.rand(5, 1, 2, 4)
+    even, odd, first, second, joined = net(x)
+    rows = x.flatten(1)
+    assert torch.equal(even, rows[:, ::2]) and torch.equal(odd, rows[:, 1::2])
+
+    def m(name: str, h: Tensor) -> Tensor:
+        for layer in ("fc1", "fc2", "fc3", "fc4", "fc5"):
+            part = net.get_submodule(f"{name}.m.{layer}")
+            h = torch.relu(h @ part.weight.T + part.bias)
+        last = net.get_submodule(f"{name}.m.last")
+        return h @ last.weight.T + last.bias
+
+    torch.testing.assert_close(first, odd + m("c1", even))
+    torch.testing.assert_close(second, even + m("c2", first))
+    third = first + m("c3", second)
+    wanted = torch.stack([second + m("c4", third), third], 2).flatten(1)
+    torch.testing.assert_close(joined, wanted)
+
+
+def test_the_likelihood_of_nice_is_that_of_a_logistic_prior() -> None:
+    net = nodegraph.compile(nice(width=8), ["scaling.y", "scaling.s"],
+                            ["likelihood.bits", "likelihood.nats"]).double()  # fmt: skip
+    torch.manual_seed(0)
+    z, s = 3 * torch.randn(4, 784).double(), torch.randn(784).double()
+    bits, nats = net(z, s)
+    uniform = torch.distributions.Uniform(torch.zeros(784), torch.ones(784), validate_args=False)
+    maps = [torch.distributions.SigmoidTransform().inv]
+    prior = torch.distributions.TransformedDistribution(uniform, maps)
+    log_p = prior.log_prob(z).sum(1) + s.sum()
+    torch.testing.assert_close(bits, (784 * math.log(256) - log_p) / (784 * math.log(2)))
+    torch.testing.assert_close(nats, log_p.mean())
+    draw = nodegraph.compile(nice(width=8), ["uniform"], ["prior"]).double()
+    u = torch.rand(4, 784).double()
+    torch.testing.assert_close(draw(u), (u / (1 - u)).log())
 
 
 def density(bits: Tensor) -> Tensor:
