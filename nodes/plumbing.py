@@ -255,6 +255,30 @@ class Checkerboard(_Made):
         return Module(".ops.parameter.Checkerboard", self.shape, **self.changed("odd"))
 
 
+class ChannelMask(_Made):
+    """1 in the first half of the channels, 0 in the other: which maps a coupling layer keeps.
+
+    The other way round with `odd`. Dinh, Sohl-Dickstein, Bengio, Density Estimation Using Real NVP,
+    ICLR 2017, after a squeeze (PixelUnshuffle). A `shape` C H W of one example, with C even.
+    """
+
+    aliases = ("mask", "coupling", "RealNVP", "channel-wise", "маска каналов")
+    value = Output("...")
+    shape: tuple[int, ...] = Param((4, 14, 14), min=1, max=LONGEST, doc="of one example")
+    odd: bool = Param(False)
+
+    def __post_init__(self) -> None:
+        if self.shape[0] % 2:
+            raise ValueError(f"shape has {self.shape[0]} channels, which have no half")
+
+    @property
+    def numbers(self) -> Shape:
+        return self.shape
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Module(".ops.parameter.ChannelMask", self.shape, **self.changed("odd"))
+
+
 class UnitVector(Node):
     """A row with a number at one place and 0 elsewhere.
 

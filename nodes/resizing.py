@@ -193,7 +193,7 @@ class PixelShuffle(Node):
     """
 
     category = LAYER
-    aliases = ("depth to space", "sub-pixel convolution")
+    aliases = ("depth to space", "sub-pixel convolution", "unsqueeze")
     x = Input("N C H W")
     y = Output("N C' H' W'")
     factor: int = Param(2, min=1, max=256)
@@ -209,6 +209,32 @@ class PixelShuffle(Node):
 
     def recipe(self, at: Axes) -> Recipe:
         return Function("torch.nn.functional.pixel_shuffle", self.factor)
+
+
+class PixelUnshuffle(Node):
+    """Turns factor × factor pixels into as many maps, without loss: PixelShuffle undoes it.
+
+    The squeeze of invertible networks: Dinh, Sohl-Dickstein, Bengio, Density Estimation Using Real
+    NVP, ICLR 2017. N C H W → N C·factor² H/factor W/factor.
+    """
+
+    category = LAYER
+    aliases = ("squeeze", "space to depth", "RealNVP", "Glow")
+    x = Input("N C H W")
+    y = Output("N C' H' W'")
+    factor: int = Param(2, min=1, max=256)
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        if at.H % self.factor or at.W % self.factor:
+            raise Mismatch(f"x has {at.H}×{at.W} pixels, not a multiple of {self.factor}")
+        return {
+            "C'": at.C * self.factor**2,
+            "H'": at.H // self.factor,
+            "W'": at.W // self.factor,
+        }
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function("torch.nn.functional.pixel_unshuffle", self.factor)
 
 
 class Flatten(Node):

@@ -27,6 +27,7 @@ def small() -> dict[str, dict[str, object]]:
         "subspace_alignment": {"batch": 16, "batches": 3, "again_steps": 3},
         "nice": {"batch": 16},
         "realnvp": {"batch": 16},
+        "realnvp_multiscale": {"batch": 4},
         "pixelcnn": {"batch": 8, "canvas": (2, 1, 14, 14), "draws": 3},
         "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},
         "texture_gatys": {"size": 16, "image": (1, 3, 16, 16), "iterations": 4},

@@ -14,32 +14,46 @@ from torch.nn import functional
 pytestmark = pytest.mark.accept
 
 
+# Of flows of pictures: the code, where it is drawn, and the layers that begin at 0.
+FLOWS = {
+    "realnvp": (["c6.y"], ["prior"], (".net.to_",)),
+    "realnvp_multiscale": (
+        ["fine", "c10.y"], ["prior_fine", "prior_coarse"], (".net.s.", ".net.t."),
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_flow_of_pictures_learns_their_likelihood(seed: int, record: Record) -> None:
-    of = graph("realnvp")
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_of_pictures_learns_their_likelihood(name: str, seed: int, record: Record) -> None:
+    code, prior, last = FLOWS[name]
+    prototype = {"identity": 12.43, "held out": 2.73, "seen": 2.70, "back": 1e-5}
+    prototype = prototype if name == "realnvp" else dict.fromkeys(prototype, "")
+    of = graph(name)
     rows, state = trained(of, seed)
     source = draw(of.groups["Printed"].with_(params={}), "digits", batch=64)
     torch.manual_seed(seed)
     u = torch.rand_like(source.test[0])
     ends = ["digits.digits.image", "noise"]
     score = slice_of(of, state, ends, ["likelihood.bits"])
-    there = slice_of(of, state, ends, ["logit.x", "c6.y"])
-    back = slice_of(of, state, ["prior"], ["back1.back"])
-    identity = {k: 0 * v if ".to_" in k else v for k, v in state.items()}
+    there = slice_of(of, state, ends, ["logit.x", *code])
+    back = slice_of(of, state, prior, ["back1.back"])
+    identity = {k: 0 * v if any(part in k for part in last) else v for k, v in state.items()}
     with torch.no_grad():
-        x, z = there(source.test[0], u)
-        error = (back(z) - x).abs().max().item()
+        x, *z = there(source.test[0], u)
+        error = (back(*z) - x).abs().max().item()
         untrained = slice_of(of, identity, ends, ["likelihood.bits"])(source.test[0], u)
         seen = score(source.train[0][:1000], u[:1000]).mean().item()
         noise = score(torch.rand_like(u), u).mean().item()
     fallen = untrained.mean().item() - rows[-1]["bits_per_dim"]
-    record("realnvp", "bits/dim of the identity", "–", untrained.mean().item(), seed,
-           prototype=12.43)  # fmt: skip
-    record("realnvp", "held-out bits/dim", "≤ identity − 1.5", rows[-1]["bits_per_dim"], seed,
-           prototype=2.73)  # fmt: skip
-    record("realnvp", "bits/dim of training pictures", "–", seen, seed, prototype=2.70)
-    record("realnvp", "control: bits/dim of uniform noise", "> 8", noise, seed)
-    record("realnvp", "there and back, largest error", "≤ 1e-4", error, seed, prototype=1e-5)
+    record(name, "bits/dim of the identity", "–", untrained.mean().item(), seed,
+           prototype=prototype["identity"])  # fmt: skip
+    record(name, "held-out bits/dim", "≤ identity − 1.5", rows[-1]["bits_per_dim"], seed,
+           prototype=prototype["held out"])  # fmt: skip
+    record(name, "bits/dim of training pictures", "–", seen, seed, prototype=prototype["seen"])
+    record(name, "control: bits/dim of uniform noise", "> 8", noise, seed)
+    record(name, "there and back, largest error", "≤ 1e-4", error, seed,
+           prototype=prototype["back"])  # fmt: skip
     assert fallen >= 1.5
     assert 0 < rows[-1]["bits_per_dim"]
     assert rows[-1]["bits_per_dim"] - seen <= 0.3

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 import nodegraph
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import Entry, Graph, choose
+from nodegraph.graph import Entry, Graph, Ref, choose
 from nodegraph.library import standard
+from nodegraph.node import Mismatch
 from nodegraph.training.trainer import Stepped
 
 EIGHT = {"shape": (8,), "size": 8, "width": 16}
@@ -126,6 +127,113 @@ def test_bits_per_dimension_are_those_of_the_formula() -> None:
         torch.testing.assert_close(bits, nats / (d * math.log(2)))
 
 
+# Two scales --------------------------------------------------------------------------------------
+
+FOUR = {"shape": (1, 4, 4), "squeezed": (4, 2, 2), "coarse": (2, 2, 2), "batch": 4}
+
+
+def scales(small: bool = False) -> tuple[nn.Module, nn.Module]:
+    """The way there (fine and coarse codes, stretches) and back of the same random network."""
+    of = graph("realnvp_multiscale")
+    if small:
+        points = Entry("Noise", {"shape": (1, 4, 4), "batch": 4})
+        of = choose(of.with_(nodes={**of.nodes, "digits": points}), settings=FOUR)
+    there = nodegraph.compile(of, ["logit.x"], ["fine", "c10.y", "stretches"])
+    there = shaken(there, 0.3).double()
+    back = nodegraph.compile(of, ["prior_fine", "prior_coarse"], ["back1.back"]).double()
+    back.load_state_dict(there.state_dict())
+    return there, back
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_what_a_flow_does_at_two_scales_is_undone(double: bool) -> None:
+    there, back = scales()
+    torch.manual_seed(1)
+    x = torch.randn(2, 1, 28, 28).double()
+    if not double:
+        there, back, x = there.float(), back.float(), x.float()
+    with torch.no_grad():
+        fine, coarse, _ = there(x)
+        assert fine.shape == coarse.shape == (2, 2, 14, 14)
+        error = (back(fine, coarse) - x).abs().max()
+        assert error <= (1e-9 if double else 1e-4)
+        assert (back(coarse, fine) - x).abs().mean() > 0.1
+
+
+def test_the_stretches_at_two_scales_are_the_determinant() -> None:
+    there, _ = scales(small=True)
+    torch.manual_seed(2)
+    for x in torch.randn(3, 1, 4, 4).double():
+        jacobian = torch.autograd.functional.jacobian(
+            lambda v: torch.cat([z.flatten() for z in there(v[None])[:2]]), x
+        ).reshape(16, 16)
+        _, wanted = torch.linalg.slogdet(jacobian)
+        torch.testing.assert_close(there(x[None])[2].sum(), wanted)
+        assert abs(wanted) > 1e-2
+        assert (jacobian != 0).all(1).any()  # some code depends on every pixel
+
+
+def test_bits_at_two_scales_are_those_of_the_formula() -> None:
+    ends = ["fine", "c10.y", "stretches", "logit.slope"]
+    net = nodegraph.compile(graph("realnvp_multiscale"), ends, ["likelihood.bits"]).double()
+    torch.manual_seed(0)
+    fine, coarse = torch.randn(2, 3, 2, 14, 14).double()
+    s, slope = torch.randn(3, 6 * 784 + 4 * 392).double(), torch.randn(3, 1, 28, 28).double()
+    for i, bits in enumerate(net(fine, coarse, s, slope)):
+        energy = 0.5 * (fine[i].square().sum() + coarse[i].square().sum())
+        nats = energy + 392 * math.log(2 * math.pi) - s[i].sum() - slope[i].sum()
+        torch.testing.assert_close(bits, (nats + 784 * math.log(256)) / (784 * math.log(2)))
+
+
+def test_couplings_keep_a_checkerboard_then_half_of_the_maps() -> None:
+    names = [f"c{i}.{port}" for i in (1, 2, 4, 5) for port in ("y", "s")]
+    net = nodegraph.compile(graph("realnvp_multiscale"), ["logit.x", "squeeze"], names)
+    net = shaken(net, 0.3)
+    x, maps = torch.randn(2, 1, 28, 28), torch.randn(2, 4, 14, 14)
+    y1, s1, y2, s2, y4, s4, y5, s5 = net(x, maps)
+    rows, columns = torch.meshgrid(torch.arange(28), torch.arange(28), indexing="ij")
+    even = ((rows + columns) % 2 == 0).expand(1, 28, 28)
+    first = torch.zeros(4, 14, 14, dtype=torch.bool)
+    first[:2] = True
+    for before, y, s, kept in ((x, y1, s1, even), (y1, y2, s2, ~even), (maps, y4, s4, first),
+                               (y4, y5, s5, ~first)):  # fmt: skip
+        assert torch.equal(y[:, kept], before[:, kept])
+        assert (y[:, ~kept] != before[:, ~kept]).all()
+        assert torch.equal(s.view_as(y) != 0, (~kept).expand_as(y))
+
+
+def test_two_scales_have_their_size() -> None:
+    body = resolved(settled(choose(graph("realnvp_multiscale"), "paper")), standard())
+
+    def coupling(channels: int, width: int) -> int:
+        first = 9 * channels * width + 2 * width
+        return first + 16 * (9 * width**2 + 2 * width) + 2 * (width + 1) * channels + 1
+
+    found = [body.calls[f"c{i}"].parameters() for i in range(1, 11)]
+    assert found == [coupling(3, 64)] * 3 + [coupling(12, 64)] * 3 + [coupling(6, 128)] * 4
+    assert body.value(Ref("fine")).shape == body.value(Ref("c10", "y")).shape == (64, 6, 16, 16)
+    # Two steps on a quarter of the pixels.
+    points = Entry("Noise", {"shape": (3, 16, 16), "batch": 2, "distribution": "uniform", "low": 0})
+    of = graph("realnvp_multiscale")
+    of = of.with_(nodes={**of.nodes, "digits": points})
+    first, second = two_steps(of, shape=(3, 16, 16), squeezed=(12, 8, 8), coarse=(6, 8, 8), batch=2)
+    assert 8 < second < first < 12
+
+
+def test_squeezing_is_that_of_a_loop() -> None:
+    squeeze = nodegraph.compile(graph("realnvp_multiscale"), ["c3.y"], ["squeeze"])
+    x = torch.randn(2, 1, 28, 28)
+    y = squeeze(x)
+    for i, j in itertools.product(range(2), range(2)):
+        assert torch.equal(y[:, 2 * i + j], x[:, 0, i::2, j::2])
+    unsqueeze = nodegraph.compile(graph("realnvp_multiscale"), ["back4.back"], ["unsqueeze"])
+    assert torch.equal(unsqueeze(y), x)
+    with pytest.raises(Mismatch, match="4×5 pixels, not a multiple of 2"):
+        standard()["PixelUnshuffle"]().shapes({"x": (2, 3, 4, 5)})
+    with pytest.raises(ValueError, match="3 channels, which have no half"):
+        standard()["ChannelMask"](shape=(3, 4, 4))
+
+
 # NICE: additions, and one stretching --------------------------------------------------------------
 
 
@@ -152,13 +260,13 @@ def test_nice_has_its_size() -> None:
     net = 392 * 1000 + 1000 + 4 * (1000 * 1000 + 1000) + 1000 * 392 + 392
     flow = [body.calls[name].parameters() for name in ("c1", "c2", "c3", "c4", "scaling")]
     assert flow == [net] * 4 + [784] and sum(flow) == 19_158_352
-    first, second = two_steps("nice", data="Printed", batch=16)
+    first, second = two_steps(graph("nice"), data="Printed", batch=16)
     assert 9 < second < first < 11
 
 
-def two_steps(name: str, **settings: object) -> list[float]:
+def two_steps(of: Graph, **settings: object) -> list[float]:
     """The losses of the first two steps of a graph at the sizes of its paper."""
-    run = nodegraph.train(graph(name), "paper", settings)
+    run = nodegraph.train(of, "paper", settings)
     steps = (e for e in run if isinstance(e, Stepped))
     return [float(e.losses["likelihood.loss"]) for e in itertools.islice(steps, 2)]
 

@@ -51,6 +51,15 @@ class Checkerboard(Constant):
         self.value += (torch.stack(places).sum(0) + odd + 1) % 2
 
 
+class ChannelMask(Constant):
+    """1 in the first half of the channels, or in the second, and 0 elsewhere."""
+
+    def __init__(self, shape: tuple[int, ...], odd: bool = False) -> None:
+        super().__init__(0.0, shape)
+        first, second = self.value.chunk(2)
+        (second if odd else first).fill_(1)
+
+
 class UnitVector(nn.Module):
     """Rows with a number at `index`, batch size."""
 
