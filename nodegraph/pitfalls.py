@@ -6,14 +6,16 @@ another. No rule knows a node type; each asks for facts that any type may declar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
-from .body import Body, Call
+from .body import Body, Call, Value
 from .graph import Ref, refs
 from .node import Optimiser
 from .problem import Problem, error, warning
 from .unfold import Unfolded
 
+INTERVAL = re.compile(r"(-?[\d.]+?)\.\.(-?[\d.]+)")
 REACHABLE = 1.0  # what the mean of squared or absolute differences of pixels stays below
 
 
@@ -36,7 +38,7 @@ def squashed(flat: Unfolded, call: Call) -> Iterator[Problem]:
     assert call.node is not None
     for port, declared in call.node.inputs.items():
         for ref in refs(call.inputs.get(port, ())):
-            maker = made_by(flat.body, ref)
+            maker, _ = made_at(flat.body, ref)
             if declared.logits and maker.node and maker.node.squashes:
                 text = f"{port} expects values before a sigmoid or softmax, gets {maker.name}"
                 where = (*flat.places[call.name], "in", port)
@@ -58,7 +60,8 @@ def far_margin(flat: Unfolded, call: Call) -> Iterator[Problem]:
     margin = call.literals.get(call.node.margin_in, 0.0)
     if not margin:
         return
-    maker, times = gathered(flat.body, next(iter(refs(call.inputs[next(iter(call.node.inputs))]))))
+    first = refs(call.inputs.get(next(iter(call.node.inputs)), ()))
+    maker, times = gathered(flat.body, first[0]) if first else ("", 0.0)
     if maker and margin > (highest := times * REACHABLE):
         text = (
             f"{call.node.margin_in} is {margin:g}, which {maker} hardly ever reaches: as a mean of "
@@ -78,7 +81,7 @@ def unlike(flat: Unfolded, call: Call) -> Iterator[Problem]:
             if not found:
                 continue
             where = (*flat.places[call.name], "in", port)
-            low, high = map(float, found.split(".."))
+            low, high = ends_of(found)
             if port in call.node.compares:
                 known.append((port, found, maker))
             elif low < declared.min or high > declared.max:
@@ -115,13 +118,13 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
     for name, call in calls.items():
         if not (updates and call.node and call.node.reverses_gradient):
             continue
-        port = next(iter(call.node.inputs))
-        before = carried(flat.body, list(refs(call.inputs[port])))
+        turned = refs(call.inputs.get(next(iter(call.node.inputs)), ()))
+        before = carried(flat.body, turned)
         after = following(flat.body, name)
         arriving = [(c, there) for c, there in reached if name in there]
         where, cure = flat.places[name], "put it between features and a head that learns"
         if not any(calls[n].weights() and not calls[n].frozen for n in before):
-            source = refs(call.inputs[port])[0].node
+            source = ", ".join(r.node for r in turned)
             yield warning(where, f"it reverses nothing: nothing up to {source} learns", cure)
         elif not arriving:
             yield warning(where, "it does nothing: the loss of no update comes after it",
@@ -138,22 +141,30 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
 # What flows, and where from ----------------------------------------------------------------------
 
 
-def made_by(body: Body, ref: Ref) -> Call:
-    """The call that makes a value, past those that only pass it on."""
+def made_at(body: Body, ref: Ref) -> tuple[Call, Value]:
+    """The call that makes a value, past those that only pass it on, and the value there."""
     call = body.calls[ref.node]
     while call.node is not None and call.node.passes and call.sources:
-        call = body.calls[call.sources[0].node]
-    return call
+        ref = call.sources[0]
+        call = body.calls[ref.node]
+    return call, body.value(ref)
 
 
 def ranged(body: Body, ref: Ref) -> tuple[str, str]:
     """The range that a value is known to lie in, and the node that says so; else ""."""
-    maker = made_by(body, ref)
+    maker, value = made_at(body, ref)
     assert maker.node is not None
-    found = maker.node.gives or str(getattr(maker.node, "range", ""))
-    port = ref.port or next(iter(maker.outputs))
-    image = maker.outputs.get(port, next(iter(maker.outputs.values()))).kind != "labels"
-    return (found, maker.name) if found and image else ("", "")
+    found = maker.node.gives
+    if value.kind == "image":  # as its source was told to make it
+        found = found or str(getattr(maker.node, "range", ""))
+    return (found, maker.name) if INTERVAL.fullmatch(found) else ("", "")
+
+
+def ends_of(interval: str) -> tuple[float, float]:
+    """The ends of an interval as nodes write it: "-1..1"."""
+    found = INTERVAL.fullmatch(interval)
+    assert found is not None
+    return float(found[1]), float(found[2])
 
 
 def gathered(body: Body, ref: Ref) -> tuple[str, float]:

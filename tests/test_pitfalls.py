@@ -5,11 +5,16 @@ That no prebuilt graph makes one, under any of its presets, is held by `test_com
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from acceptance import graph
 
 import nodegraph
 from nodegraph import files
+from nodegraph.checks import check
+from nodegraph.library import Library, standard
+from nodegraph.node import Input, Node, Output, Param
 
 
 def told(text: str) -> list[str]:
@@ -126,6 +131,27 @@ def test_a_target_outside_of_what_a_loss_takes_is_told() -> None:
     assert found.startswith("warning loss: target expects numbers in 0..1, gets -1..1 from real;")
     assert any(p.startswith("warning loss: p expects numbers in 0..1, gets -1..1 from made.end;")
                for p in told(text.replace("Sigmoid", "Tanh")))  # fmt: skip
+
+
+class Far(Node):
+    """An image whose range is a number."""
+
+    x = Input("...")
+    y = Output("...", kind="image")
+    range: float = Param(3.0)
+
+
+class Named(Far):
+    """An image whose range has a name."""
+
+    range: Literal["near", "far"] = Param("near")  # type: ignore[assignment]
+
+
+def test_a_parameter_of_another_kind_called_range_says_nothing() -> None:
+    library = Library({**standard().types, "Far": Far, "Named": Named})
+    for type_ in ("Far", "Named"):
+        text = RANGES.replace("{type: Tanh,", f"{{type: {type_},")
+        assert check(files.parse(text, library=library).graph, library) == []
 
 
 # Reversals ---------------------------------------------------------------------------------------
