@@ -48,6 +48,7 @@ VALUES |= {"size": 5, "over": ("net",), "factors": (0.5, 2.0), "height": 7, "wid
 PARAMETERS = {"Reshape": {"size": (4, 18)}, "ImageFile": {"path": "x.png"}}
 PARAMETERS |= {"ImageFolder": {"path": "x"}}
 SHAPES = {
+    "PixelUnshuffle": {"x": (4, 8, 6, 10)},
     "RelativeError": {"x": (4, 8, 3), "target": (1, 8, 3)},
     "Maxout": {"x": (4, 8)},
     "Reshape": {"x": (4, 8, 9)},
@@ -384,6 +385,7 @@ def test_wrong_parameters_are_named(name: str, changes: dict[str, object], words
         ("Slice", {"start": 9}, {"x": (4, 8)}, "no part"),
         ("WeightedSum", {}, {"losses": [(), (), ()]}, "3 links"),
         ("PixelShuffle", {"factor": 3}, {"x": (4, 8, 9, 11)}, "multiple"),
+        ("PixelUnshuffle", {"factor": 2}, {"x": (4, 8, 9, 11)}, "multiple"),
         ("Maxout", {"pieces": 3}, {"x": (4, 8)}, "multiple"),
         ("Crop2d", {"size": 10}, {"x": (4, 8, 9, 11)}, "inside"),
         ("TopKAccuracy", {}, {"logits": (4, 3), "labels": (4,)}, "3 classes"),
