@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from nodegraph.attack import against
+from nodegraph.graph import choose
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options
 
@@ -67,7 +69,7 @@ def victim(seed: int, folder: Path) -> Victim:
 def attacked(name: str, eps: float, seed: int, folder: Path) -> tuple[Tensor, float]:
     """The digits after an attack, and the accuracy that the run has measured."""
     of = victim(seed, folder)
-    rows, state = trained(graph(name), seed, "trained", weights=str(of.run), eps=eps)
+    rows, state = trained(against(choose(graph(name), "", {"eps": eps}), of.run), seed)
     for key, value in of.net.state_dict().items():
         assert torch.equal(state[f"classifier.{key}"], value)  # the attack moved no weight
     image = (of.image + eps * state["perturbed.u.value"]).clamp(0, 1)
@@ -145,7 +147,7 @@ def test_the_digits_stay_in_the_ball_and_the_box_also_as_pictures(
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_least_perturbation_reaches_any_label(seed: int, folder: Path, record: Record) -> None:
     of, name = victim(seed, folder), "adversarial_example"
-    rows, state = trained(graph(name), seed, "trained", weights=str(of.run))
+    rows, state = trained(against(graph(name), of.run), seed)
     kept = state["kept.kept.value"]
     count = len(kept)
     clean, target = of.image[:count], other_labels(of.label[:count], 10, 0)

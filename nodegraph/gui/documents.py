@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, preferences, provenance, runs
+from ..attack import against
 from ..graph import GraphError
 from ..journal import Journal
 from ..library import Library
@@ -158,6 +159,17 @@ class Documents:
             live.branch(checkpoint)
         else:
             live.resume(folder, checkpoint)
+
+    def attack(self, folder: Path, by: str) -> None:
+        """A prebuilt attack on the network of a run, as a graph that is not saved yet."""
+        try:
+            graph = against(
+                files.load(files.graphs_folder() / f"{by}.yaml"), folder, "", self.library
+            )
+        except GraphError as wrong:
+            self.tell(str(wrong), "error")
+            return
+        self.attach(Session(graph, library=self.library))
 
     def open_picture(self, path: Path) -> None:
         """The state that a picture of a run shows: its graph, and a branch from its checkpoint."""
