@@ -220,10 +220,10 @@ def seated(attack: Graph, port: str, victim: Graph, run: Path, library: Library)
             other = fresh(kind, {*attack.groups, *victim.groups, *library})
             victim = rename_group(victim, kind, other, scope)
     entry = replace(entry, type=victim.nodes[CLASSIFIER].type)
-    links = {}
-    for to, source in attack.links.items():
-        to = Ref(to.node, port) if attack.owner(to.node) == CLASSIFIER else to
-        links[to] = source
+    links = {
+        Ref(to.node, port) if attack.owner(to.node) == CLASSIFIER else to: source
+        for to, source in attack.links.items()
+    }
     links[Ref(CLASSIFIER, port)] = Ref(VICTIMS, "image")
     attack = attack.with_(
         nodes={**attack.nodes, CLASSIFIER: entry},

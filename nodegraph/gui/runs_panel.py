@@ -130,12 +130,12 @@ class RunsPanel:
 
     def attack(self, live: Live, run: runs.Run) -> None:
         """A graph that fools the network of a run, in a tab of its own."""
+        ways = {"One step (FGSM)": "fgsm", "Many steps (PGD)": "pgd",
+                "The least change": "adversarial_example"}  # fmt: skip
         self.popups.question(
             "Attack", f"Perturb what {run.name} holds out until its network is fooled:",
-            [("One step (FGSM)", partial(self.documents.attack, run.folder, "fgsm")),
-             ("Many steps (PGD)", partial(self.documents.attack, run.folder, "pgd")),
-             ("The least change", partial(self.documents.attack, run.folder, "adversarial_example")),
-             ("Cancel", lambda: None)],
+            [*((label, partial(self.documents.attack, run.folder, by))
+               for label, by in ways.items()), ("Cancel", lambda: None)],
         )  # fmt: skip
 
     def open(self, live: Live, run: runs.Run) -> None:
