@@ -1228,6 +1228,39 @@ def test_a_curve_of_one_point_is_seen_beside_longer_ones(small: Screen, tmp_path
     assert seen()[0] == 0
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_a_runaway_leaves_the_plot_with_a_mark(small: Screen, log: bool) -> None:
+    assert small.window.tab is not None
+    live, curves = small.window.tab.live, small.window.dock.curves
+    live.curves = {"calm": Curve("loss"), "wild": Curve("loss")}
+    for step in range(60):
+        live.curves["calm"].add(step, 3.0 / (1 + step))
+        live.curves["wild"].add(step, min(2.0**step, 2e9) if step < 55 else 10.0**290)
+    curves.set(log=log)
+    small.key("2", "alt")
+    small.turn(4)
+    low, high = small.dpg.get_axis_limits("curves:y")
+    above = small.dpg.get_value("curves:above")
+    if log:
+        assert low < 3 / 60 and 2e9 < high < 1e15
+        assert above[0] == [55.0]
+    else:
+        assert -1 < low < 3 / 60 and 3 < high < 4
+        assert above[0] == [2.0] and 3 < above[1][0] < high
+    beside = [small.dpg.get_value(curves.values[n]) for n in ("calm", "wild")]
+    assert "leaves the plot" not in beside[0] and "leaves the plot" in beside[1]
+    curves.set(whole=True)
+    small.turn(4)
+    assert small.dpg.get_axis_limits("curves:y")[1] >= 1e290
+    assert small.dpg.get_value("curves:above")[0] == []
+    curves.set(whole=False)
+    curves.toggle("wild", False)
+    small.turn(4)
+    assert small.dpg.get_axis_limits("curves:y")[1] < (5 if log else 4)
+    curves.toggle("wild", True)
+    curves.set(log=False)
+
+
 def test_adding_and_undoing_leaves_no_items_behind(small: Screen) -> None:
     def cycle() -> None:
         for kind in ("Linear", "Adam"):
