@@ -19,6 +19,7 @@ from nodegraph.gui.canvas import middle as canvas_middle
 from nodegraph.gui.desktop import SystemClipboard
 from nodegraph.gui.live import Curve
 from nodegraph.gui.palette import CURVES, hexed
+from nodegraph.gui.view import LEGIBLE
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -290,6 +291,24 @@ def test_f_shows_all_and_a_dot_the_selection(small: Screen) -> None:
     x, y, w, h = small.gestures.view.rect
     box = small.scene.boxes["free"]
     assert x + w / 2 == pytest.approx(box.x + box.face.w / 2, abs=1)
+
+
+def test_a_wide_graph_opens_so_near_that_its_names_can_be_read(small: Screen) -> None:
+    path = files.graphs_folder() / "quality_panel.yaml"
+    small.window.documents.open(path, copy=True)
+    small.turn(6)
+    view, boxes = small.gestures.view, small.scene.boxes
+    assert view.zoom == LEGIBLE and not small.window.canvas.far
+    x, y, w, h = view.rect
+    assert all(
+        x < boxes[n].x < x + w and y < boxes[n].y < y + h for n in ("real", "z", "generator")
+    )
+    small.key("f")
+    small.turn(2)
+    assert small.gestures.view.zoom < LEGIBLE
+    seen = small.gestures.view
+    small.window.arrange()  # what a person has chosen stays
+    assert small.gestures.view == seen
 
 
 def test_l_lays_out_and_h_collapses(small: Screen) -> None:

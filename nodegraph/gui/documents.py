@@ -67,7 +67,7 @@ class Documents:
     # Tabs -----------------------------------------------------------------------------------------
 
     def attach(self, session: Session) -> Tab:
-        """A tab for a session, in front, with all of its graph in sight."""
+        """A tab for a session, in front, with its graph in sight."""
         gestures = Gestures(session)
         session.clipboard = self.clipboard
         live = Live(session)
@@ -75,7 +75,7 @@ class Documents:
         live.theme = self.settings.theme
         self.tabs.append(Tab(session, gestures, live))
         self.show(len(self.tabs) - 1)  # the window gives the view its size
-        gestures.fit()
+        gestures.begin()
         return self.tabs[-1]
 
     def show(self, index: int) -> None:
