@@ -29,6 +29,8 @@ PROTOTYPE = {
     "fgsm": (0.771, 0.264, 0.035, 0.015, 0.013),
     "pgd": (0.756, 0.191, 0.003, 0.0, 0.0),
 }
+# Of the papers, on MNIST: a maxout network, and a convolutional one.
+PAPER = {("fgsm", 0.3): "0.106 at 0.25", ("pgd", 0.3): "≈ 0"}
 
 
 class Victim(NamedTuple):
@@ -113,7 +115,8 @@ def test_a_small_step_by_the_gradient_fools_where_noise_does_not(
             graph_, what = ("fgsm", f"control: accuracy, ±{eps}") if name == "noise" else (
                 name, f"accuracy, ε = {eps}")  # fmt: skip
             limit = "≤ FGSM's" if name == "pgd" else wanted.get(name, "–")
-            record(graph_, what, limit, row[i], seed, prototype=PROTOTYPE[name][i])
+            record(graph_, what, limit, row[i], seed, prototype=PROTOTYPE[name][i],
+                   paper=PAPER.get((name, eps), ""))  # fmt: skip
     at = SIZES.index(0.1)
     assert found["fgsm"][at] < 0.5 and found["noise"][at] >= 0.9
     assert all(p <= f for p, f in zip(found["pgd"], found["fgsm"], strict=True))
