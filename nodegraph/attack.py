@@ -20,7 +20,7 @@ from .groups import rename_group
 from .infer import dissolve, infer
 from .library import Library, standard
 from .names import fresh, like, references
-from .node import Loss, Metric, Node, Optimiser, Schedule, Source, View
+from .node import Loss, Metric, Node, Optimiser, Schedule, Source, View, show
 from .scope import Scope
 from .settings import settle
 
@@ -46,11 +46,17 @@ def against(attack: Graph, run: Path, scores: str = "", library: Library | None 
     body, _ = infer(victim, library)
     logits, label = judged(body, scores, run)
     image, inside = path_to(body, logits)
+    shape = body.value(logits).shape
+    if image.node != label.node or len(shape) != 2:
+        raise GraphError(
+            f"{logits} is {show(shape)}, for labels of {label}; an attack needs scores N classes "
+            f"and the labels of {image.node}"
+        )
     attack = settle(attack, library)
     attack = only_the_attack(attack, Scope(library))
     attack = seated(attack, *grouped(victim, image, logits, inside, library), run, library)
     attack = perturbing(attack, victim, image, label)
-    attack = with_sizes(attack, body.value(image).shape[1:], body.value(logits).shape[1])
+    attack = with_sizes(attack, body.value(image).shape[1:], shape[1])
     title = f"{attack.meta.get('title', 'Attack')} on {found.title or run.name}"
     return attack.with_(meta={**attack.meta, "title": title})
 

@@ -325,7 +325,7 @@ def test_total_variation_of_the_image_is_zero_when_it_is_flat_and_its_slope_fini
 
 def test_fgsm_is_one_step_written_by_hand() -> None:
     made = at_stage("fgsm", 1, **few("fgsm"), eps=0.07)
-    image, label = made.sources["victims"].draw()
+    image, label = made.sources["victims.digits"].draw()
     x = image.clone().requires_grad_()
     functional.cross_entropy(made.net.classifier(x), label, reduction="sum").backward()
     wanted = (image + 0.07 * x.grad.sign()).clamp(0, 1)
@@ -337,7 +337,7 @@ def test_fgsm_is_one_step_written_by_hand() -> None:
 
 def test_pgd_is_the_loop_written_by_hand() -> None:
     made = at_stage("pgd", 1, **few("pgd"), eps=0.2, step=0.25)
-    image, label = made.sources["victims"].draw()
+    image, label = made.sources["victims.digits"].draw()
     start_at = image + 0.2 * made.net.perturbed.u.value.detach()
     assert start_at.min() < 0  # a random start in the ball: the first gradient is at its cut
     adversary = start_at
@@ -550,6 +550,9 @@ def test_a_run_that_can_not_be_attacked_is_refused_in_a_sentence(tmp_path: Path)
     own(tmp_path / "two", more=more, a=both[0], b=both[1])
     refused("again is computed from data.image and more.image|more.image and data.image",
             tmp_path / "two")  # fmt: skip
+    other = "  pixels:", "  more: {type: FontDigits, batch: 8, count: 40, held_out: 20}\n  pixels:"
+    own(tmp_path / "labels", more=other, a=("labels: data.label}", "labels: more.label}"))
+    refused("again is 8×10, for labels of more.label; .* the labels of data", tmp_path / "labels")
     ran("gan_ring", tmp_path / "ring", batch=8, steps=1)
     refused("reads no labels", tmp_path / "ring")
 
