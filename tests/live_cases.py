@@ -502,7 +502,8 @@ def test_a_run_is_attacked_in_a_tab_of_its_own(screen: Screen) -> None:
     assert screen.session.graph.nodes["classifier"].weights == str(old.folder.resolve())
     screen.key("f5")
     state(screen, "finished", START)
-    assert live_of(screen).curves["accuracy_attacked"].values
+    new = live_of(screen)
+    assert screen.wait(lambda: "accuracy_attacked" in new.curves), new.curves.keys()
 
 
 def test_a_seed_that_is_none_gives_way_to_the_one_that_holds(screen: Screen) -> None:
