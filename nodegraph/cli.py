@@ -13,6 +13,7 @@ from . import __version__
 
 if TYPE_CHECKING:
     from .files import Document
+    from .graph import Graph
     from .problem import Problem
 
 
@@ -69,7 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run's folder")
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/TITLE-TIME)")
-
+    sub.add_argument(
+        "--victim", metavar="RUN[:SCORES]", help="of an attack: the run whose network is attacked"
+    )
     sub.add_argument("--tensorboard", action="store_true", help="write RUN/tensorboard too")
 
     sub = commands.add_parser("run", help="put pictures through a trained graph")
@@ -394,25 +397,40 @@ def train(options: argparse.Namespace) -> int:
 
         require()
     if options.resume is not None:
-        if options.preset or options.set or "seed" in named or options.out:
-            raise GraphError("--resume goes on with the run's own preset, settings and seed")
+        if options.preset or options.set or "seed" in named or options.out or options.victim:
+            raise GraphError("--resume goes on with the run's own graph, preset, settings and seed")
         from .training.run import resume
 
         return follow(resume(options.resume, **named), options.tensorboard)
     document = files.read(options.file)
     chosen = settings(options.set)
     graph = choose(document.graph, options.preset, chosen)
+    if options.victim:
+        document, graph = attacked(graph, options.victim)
     refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
     from .runs import folder_for
     from .training.run import start
     from .training.trainer import Options
 
     out = options.out or folder_for(graph, Path("runs"))
+    if options.victim:
+        options.preset, chosen = "", {}
     trainer = start(
         document.graph, options.preset, chosen, out, Options(**named),
         document.text, places(document),
     )  # fmt: skip
     return follow(trainer, options.tensorboard)
+
+
+def attacked(graph: Graph, victim: str) -> tuple[Document, Graph]:
+    """An attack on a run, `RUN` or `RUN:SCORES`, as a file would have it."""
+    from . import files
+    from .attack import against
+
+    run, _, scores = (victim, "", "") if Path(victim).exists() else victim.rpartition(":")
+    made = against(graph, Path(run or victim), scores if run else "")
+    document = files.parse(files.dumps(made), "the attack")
+    return document, document.graph
 
 
 def run(options: argparse.Namespace) -> int:

@@ -120,9 +120,10 @@ class PhotoCrops(Source):
 class ImageFolder(Source):
     """Pictures from a folder, read while training: one folder for each class, or all in one.
 
-    Any number of files; read by other processes ahead of time. A share is held out. `augment`
-    mirrors half of them and moves the cut a little. Image N 3 size size in 0..1, label N: the
-    number of the class folder in alphabetical order, or 0.
+    Any number of files; read by other processes ahead of time. A share is held out. Files that are
+    no images are told and left out, and the next file stands for one that turns out to be damaged.
+    `augment` mirrors half of them and moves the cut a little. Image N 3 size size in 0..1, label N:
+    the number of the class folder in alphabetical order, or 0.
     """
 
     aliases = ("dataset", "photos", "files", "папка", "датасет")

@@ -36,7 +36,7 @@ class Curve(View):
 
     A loss that is trained and a metric that is watched are shown as the run has recorded them;
     another scalar has a point at each tick. At most 8 lines; where a value is not finite, a line
-    has a gap.
+    has a gap. One that runs away from the others leaves the plot, with a mark where it does.
     """
 
     aliases = ("line", "plot", "loss curve", "graph", "кривая", "график")

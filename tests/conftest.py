@@ -70,12 +70,12 @@ RESULTS = ROOT / "graphs" / "RESULTS.md"
 HEAD = """# Results
 
 Written by `make accept`: each row is a figure of a prebuilt graph after training its quick preset
-(or the preset that the row names; attacks are on a run of `lenet`), on data that training never
-saw, counted in iterations, on a CPU. Baselines and controls are broken or trivial twins that show
-what the figure would be without learning. ✗ marks what misses what was wanted; the reasons stand
-below the table. A prototype is what the same
-small preset gave when it was first tried, written by hand, mostly with one seed. The paper's figure
-is on its own data and sizes, so it says how far the small preset is from the real thing.
+(or the preset that the row names; attacks are on a run of `lenet`, its digits enlarged bilinearly),
+on data that training never saw, counted in iterations, on a CPU. Baselines and controls are broken
+or trivial twins that show what the figure would be without learning. ✗ marks what misses what was
+wanted; the reasons stand below the table. A prototype is what the same small preset gave when it
+was first tried, written by hand, mostly with one seed. The paper's figure is on its own data and
+sizes, so it says how far the small preset is from the real thing.
 
 | graph | figure | seed | wanted | got | prototype | paper |
 |---|---|--:|--:|--:|--:|--:|

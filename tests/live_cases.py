@@ -486,6 +486,26 @@ def test_the_controls_of_training_are_in_reach_at_every_size_of_text(
         screen.turn(4)
 
 
+def test_a_run_is_attacked_in_a_tab_of_its_own(screen: Screen) -> None:
+    graph = files.load(GRAPHS / "lenet.yaml")
+    screen.load(graph=graph.with_(params={**graph.params, "steps": 20}))
+    screen.key("f5")
+    state(screen, "finished", START)
+    old = live_of(screen)
+    screen.key("4", "alt")
+    assert screen.wait(lambda: screen.items("attack"))
+    screen.click(screen.middle(screen.item("attack")))
+    screen.turn(3)
+    screen.click(screen.middle(screen.item("One step (FGSM)")))
+    screen.turn(3)
+    assert live_of(screen) is not old and screen.session.title.endswith("on LeNet")
+    assert screen.session.graph.nodes["classifier"].weights == str(old.folder.resolve())
+    screen.key("f5")
+    state(screen, "finished", START)
+    new = live_of(screen)
+    assert screen.wait(lambda: "accuracy_attacked" in new.curves), new.curves.keys()
+
+
 def test_a_seed_that_is_none_gives_way_to_the_one_that_holds(screen: Screen) -> None:
     screen.load(GRAPH)
     live, dpg = live_of(screen), screen.dpg

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +16,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from nodegraph.attack import against
+from nodegraph.graph import choose
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options
 
 pytestmark = pytest.mark.accept
 
+SOFT = "bilinear"  # how the digits are enlarged, as the prototype's were
 SIZES = (0.05, 0.1, 0.15, 0.2, 0.3)
 # Of the prototype: accuracy under noise, FGSM and PGD at each size.
 PROTOTYPE = {
@@ -27,6 +31,8 @@ PROTOTYPE = {
     "fgsm": (0.771, 0.264, 0.035, 0.015, 0.013),
     "pgd": (0.756, 0.191, 0.003, 0.0, 0.0),
 }
+# Of the papers, on MNIST: a maxout network, and a convolutional one.
+PAPER = {("fgsm", 0.3): "0.106 at 0.25", ("pgd", 0.3): "≈ 0"}
 
 
 class Victim(NamedTuple):
@@ -55,19 +61,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @functools.cache
-def victim(seed: int, folder: Path) -> Victim:
-    """A run of lenet."""
-    made = start(graph("lenet"), "quick", {}, run=folder / f"{seed}", options=Options(seed))
+def victim(seed: int, folder: Path, enlarged: str) -> Victim:
+    """A run of lenet, on digits with soft edges, as those of the prototype and of the attacks."""
+    of, run = graph("lenet"), folder / f"{enlarged}-{seed}"
+    entry = replace(of.nodes["digits"], type="Digits")
+    entry = replace(entry, params={**entry.params, "enlarged": enlarged})
+    of = of.with_(nodes={**of.nodes, "digits": entry})
+    made = start(of, "quick", {}, run=run, options=Options(seed))
     list(made.events())
     net = slice_of(made.graph, made.net.state_dict(), ["digits.image"], ["scores"])
-    return Victim(net, *draw(made.graph, "digits").held_out(0, 397), folder / f"{seed}")
+    return Victim(net, *draw(made.graph, "digits").held_out(0, 397), run)
 
 
 @functools.cache
-def attacked(name: str, eps: float, seed: int, folder: Path) -> tuple[Tensor, float]:
+def attacked(
+    name: str, eps: float, seed: int, folder: Path, enlarged: str = SOFT
+) -> tuple[Tensor, float]:
     """The digits after an attack, and the accuracy that the run has measured."""
-    of = victim(seed, folder)
-    rows, state = trained(graph(name), seed, "trained", weights=str(of.run), eps=eps)
+    of = victim(seed, folder, enlarged)
+    rows, state = trained(against(choose(graph(name), "", {"eps": eps}), of.run), seed)
     for key, value in of.net.state_dict().items():
         assert torch.equal(state[f"classifier.{key}"], value)  # the attack moved no weight
     image = (of.image + eps * state["perturbed.u.value"]).clamp(0, 1)
@@ -93,7 +105,7 @@ def least_lengths(of: Victim, image: Tensor, label: Tensor, towards: bool) -> Te
 def test_a_small_step_by_the_gradient_fools_where_noise_does_not(
     seed: int, folder: Path, record: Record
 ) -> None:
-    of = victim(seed, folder)
+    of = victim(seed, folder, SOFT)
     clean = of.accuracy(of.image)
     random = torch.Generator().manual_seed(seed)
     record("fgsm", "accuracy on clean digits", "≥ 0.95", clean, seed, prototype=0.97)
@@ -111,7 +123,10 @@ def test_a_small_step_by_the_gradient_fools_where_noise_does_not(
             graph_, what = ("fgsm", f"control: accuracy, ±{eps}") if name == "noise" else (
                 name, f"accuracy, ε = {eps}")  # fmt: skip
             limit = "≤ FGSM's" if name == "pgd" else wanted.get(name, "–")
-            record(graph_, what, limit, row[i], seed, prototype=PROTOTYPE[name][i])
+            record(graph_, what, limit, row[i], seed, prototype=PROTOTYPE[name][i],
+                   paper=PAPER.get((name, eps), ""))  # fmt: skip
+    _, sharp = attacked("fgsm", 0.1, seed, folder, "bicubic")
+    record("fgsm", "accuracy, ε = 0.1, the sharper digits of lenet", "–", sharp, seed)
     at = SIZES.index(0.1)
     assert found["fgsm"][at] < 0.5 and found["noise"][at] >= 0.9
     assert all(p <= f for p, f in zip(found["pgd"], found["fgsm"], strict=True))
@@ -122,7 +137,7 @@ def test_a_small_step_by_the_gradient_fools_where_noise_does_not(
 def test_the_digits_stay_in_the_ball_and_the_box_also_as_pictures(
     name: str, seed: int, folder: Path, record: Record
 ) -> None:
-    of = victim(seed, folder)
+    of = victim(seed, folder, SOFT)
     furthest = saved = lost = 0.0
     for eps in SIZES:
         image, told = attacked(name, eps, seed, folder)
@@ -144,8 +159,8 @@ def test_the_digits_stay_in_the_ball_and_the_box_also_as_pictures(
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_least_perturbation_reaches_any_label(seed: int, folder: Path, record: Record) -> None:
-    of, name = victim(seed, folder), "adversarial_example"
-    rows, state = trained(graph(name), seed, "trained", weights=str(of.run))
+    of, name = victim(seed, folder, SOFT), "adversarial_example"
+    rows, state = trained(against(graph(name), of.run), seed)
     kept = state["kept.kept.value"]
     count = len(kept)
     clean, target = of.image[:count], other_labels(of.label[:count], 10, 0)
@@ -205,6 +220,4 @@ def test_the_network_that_comes_with_the_attack_is_fooled_too(seed: int, record:
     rows, _ = trained(graph("fgsm"), seed)
     got = rows[-1]["accuracy_attacked"]
     record("fgsm", "accuracy under attack, its own network", "< 0.5", got, seed, prototype=0.264)
-    if 0.5 <= got < 0.55:
-        pytest.xfail(f"{got:.2f}: how far a network is from its own edges depends on the seed")
     assert got < 0.5

@@ -70,6 +70,11 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         (*STDLIB, *LIGHT, "nodegraph.gui"),
         (),
     ),
+    (  # its plot has the heights of the view Curve
+        r"nodegraph/gui/curves\.py",
+        (*STDLIB, *LIGHT, "nodegraph.gui", "dearpygui", "numpy", "nodegraph.nodes.ops.extent"),
+        (),
+    ),
     (
         r"nodegraph/gui/[a-z_]+\.py",
         (*STDLIB, *LIGHT, "nodegraph.gui", "nodegraph.worker", "dearpygui", "numpy"),
@@ -77,6 +82,7 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     ),
     (r"nodes/custom\.py", (*STDLIB, "nodegraph.node"), ("torch",)),
     (r"nodes/[a-z_\d]+\.py", (*STDLIB, "nodegraph.node", "nodes"), ()),
+    (r"nodes/ops/extent\.py", STDLIB, ()),
     (
         r"nodes/ops/[a-z_\d]+\.py",
         (*STDLIB, *HEAVY, "numpy", "requests", "safetensors", "tqdm", "nodes.ops"),

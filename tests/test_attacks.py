@@ -21,10 +21,11 @@ from torch.nn import functional
 
 import nodegraph
 from nodegraph import files
+from nodegraph.attack import against
 from nodegraph.body import Body
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import GraphError, choose
+from nodegraph.graph import GraphError, Reference, choose
 from nodegraph.library import standard
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Trainer
@@ -324,7 +325,7 @@ def test_total_variation_of_the_image_is_zero_when_it_is_flat_and_its_slope_fini
 
 def test_fgsm_is_one_step_written_by_hand() -> None:
     made = at_stage("fgsm", 1, **few("fgsm"), eps=0.07)
-    image, label = made.sources["victims"].draw()
+    image, label = made.sources["victims.digits"].draw()
     x = image.clone().requires_grad_()
     functional.cross_entropy(made.net.classifier(x), label, reduction="sum").backward()
     wanted = (image + 0.07 * x.grad.sign()).clamp(0, 1)
@@ -336,7 +337,7 @@ def test_fgsm_is_one_step_written_by_hand() -> None:
 
 def test_pgd_is_the_loop_written_by_hand() -> None:
     made = at_stage("pgd", 1, **few("pgd"), eps=0.2, step=0.25)
-    image, label = made.sources["victims"].draw()
+    image, label = made.sources["victims.digits"].draw()
     start_at = image + 0.2 * made.net.perturbed.u.value.detach()
     assert start_at.min() < 0  # a random start in the ball: the first gradient is at its cut
     adversary = start_at
@@ -392,22 +393,6 @@ def test_the_search_raises_the_price_while_it_succeeds_and_keeps_what_hit() -> N
     assert (image + kept).min() >= -1e-6 and (image + kept).max() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_a_run_of_lenet_is_attacked_as_it_is(name: str, tmp_path: Path) -> None:
-    of = start(graph("lenet"), "quick", {"steps": 30}, run=tmp_path / "lenet", options=Options(4))
-    list(of.events())
-    settings = few(name, weights=str(tmp_path / "lenet"), train_steps=1)
-    made = at_stage(name, 1, "trained", **settings)
-    victims = draw(of.graph, "digits").held_out(0, 6)[0]
-    torch.testing.assert_close(made.sources["victims"].draw()[0], victims)
-    told = slice_of(of.graph, of.net.state_dict(), ["digits.image"], ["scores"])(victims)
-    assert torch.equal(made.net.classifier(victims), told)
-    fresh = at_stage(name, 1, "trained", **{**settings, "weights": ""})
-    assert not torch.allclose(fresh.net.classifier(victims), told, atol=1e-2)
-    made.step()
-    assert torch.equal(made.net.classifier(victims), told)
-
-
 @pytest.mark.parametrize(
     "name, preset, count",
     [
@@ -435,31 +420,145 @@ def test_the_papers_presets_take_two_steps(name: str) -> None:
     assert last.state["perturbed.u.value"].abs().max() > 0
 
 
-@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+# Attacks on a run ---------------------------------------------------------------------------------
+
+
+def ran(name: str, folder: Path, **settings: Any) -> Trainer:
+    """A run of a prebuilt graph, of a few steps."""
+    made = start(graph(name), "quick", settings, run=folder, options=Options(4))
+    list(made.events())
+    return made
+
+
+def on(name: str, run: Path, scores: str = "", **settings: Any) -> Trainer:
+    """An attack on a run, as a file has it."""
+    made = against(choose(graph(name), "", {"count": 6, **settings}), run, scores)
+    made = files.parse(files.dumps(made)).graph
+    assert nodegraph.check(made) == []
+    trainer = start(made, options=Options(0))
+    trainer.enter()
+    return trainer
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_run_of_lenet_is_attacked_as_it_is(name: str, tmp_path: Path) -> None:
+    of = ran("lenet", tmp_path / "lenet", steps=30)
+    made = on(name, tmp_path / "lenet")
+    victims, labels = draw(of.graph, "digits").held_out(0, 6)
+    torch.testing.assert_close(made.sources["victims"].draw()[0], victims)
+    assert torch.equal(made.sources["victims"].draw()[1], labels)
+    told = slice_of(of.graph, of.net.state_dict(), ["digits.image"], ["scores"])(victims)
+    assert torch.equal(made.net.classifier(victims), told)
+    before = made.net.perturbed.u.value.clone()
+    made.step()
+    assert torch.equal(made.net.classifier(victims), told)
+    assert not torch.equal(made.net.perturbed.u.value, before)
+    assert [s.name for s in made.graph.train] == [graph(name).train[1].name]
+
+
 @pytest.mark.parametrize(
-    "name, settings, preset, images",
+    "name, settings, image, scores, classes",
     [
-        ("alexnet", {}, "trained_alexnet", "photos.files.image"),
-        ("lenet", {"network": "LeNet5", "data": "Digits", "size": 28, "maps1": 6, "maps2": 16,
-                   "hidden": 84, "act": "Tanh"}, "trained_lenet5", "digits.image"),
+        ("vgg16", {"batch": 8, "steps": 2}, "photos.files.image", "classifier", 10),
+        ("lenet", {"network": "LeNet5", "size": 28, "maps1": 6, "maps2": 16, "hidden": 84,
+                   "act": "Tanh", "steps": 2}, "digits.image", "scores", 10),
+        ("dann", {"count": 300, "steps": 2}, "target.image", "digits_t", 10),
     ],
 )  # fmt: skip
-def test_runs_of_other_networks_are_attacked(
-    name: str, settings: dict[str, Any], preset: str, images: str, attack: str, tmp_path: Path
+def test_whatever_the_network_is(
+    name: str, settings: dict[str, Any], image: str, scores: str, classes: int, tmp_path: Path
 ) -> None:
-    of = graph(name)
-    victim = start(of, "quick", {**settings, "batch": 8, "steps": 2}, run=tmp_path / "run")
-    list(victim.events())
-    few = {"data": "Digits"} if name == "lenet" else {}
-    side, channels = (28, 1) if name == "lenet" else (64, 3)
-    shape = {"count": 4, "shape": (4, channels, side, side), "weights": str(tmp_path / "run")}
-    made = at_stage(attack, 1, preset, **few, **shape)
-    part = "scores" if name == "lenet" else "classifier"
-    net = nodegraph.compile(victim.graph, [images], [part])
-    net.load_state_dict({k: v for k, v in victim.net.state_dict().items() if k in net.state_dict()})
-    x = torch.rand(4, channels, side, side)
+    of = ran(name, tmp_path / "run", **settings)
+    made = on("pgd", tmp_path / "run", scores)
+    x, *_ = made.sources["victims"].draw()
+    net = slice_of(of.graph, of.net.state_dict(), [image], [scores])
     with torch.no_grad():
-        torch.testing.assert_close(made.net.classifier(x), net.eval()(x), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(made.net.classifier(x), net(x), atol=1e-5, rtol=1e-4)
+        assert made.net.classifier(x).shape == (6, classes)
+    assert made.graph.nodes["target"].params["classes"] == Reference("classes")
+    assert made.graph.params["classes"] == classes
     before = made.net.perturbed.u.value.clone()
     made.step()
     assert not torch.equal(made.net.perturbed.u.value, before)
+
+
+OWN = """nodegraph: 1
+title: Own
+params: {wide: 9}
+groups:
+  Perturbed:  # called like one of the attack's
+    inputs: {x: N D}
+    outputs: {y: fc}
+    params: {wide: 3}
+    nodes:
+      fc: {type: Linear, features: $wide, in: {x: x}}
+nodes:
+  data: {type: FontDigits, batch: 8, count: 40, held_out: 20, range: 0..1}
+  pixels: {type: Scale, factor: 2, in: {x: data.image}}
+  image: {type: Flatten, in: {x: pixels}}
+  body: {type: Perturbed, wide: $wide, in: {x: image}}
+  again: {shares: head, in: {x: body}}
+  noisy: {type: GaussianNoise, in: {x: body}}
+  head: {type: Linear, features: 10, in: {x: noisy}}
+  loss: {type: CrossEntropy, in: {logits: head, labels: data.label}}
+  accuracy: {type: Accuracy, in: {logits: again, labels: data.label}}
+  adam: {type: Adam, over: [body, head], in: {loss: loss}}
+train: [{stage: learn, steps: 2, run: [adam], watch: [accuracy]}]
+"""
+
+
+def own(folder: Path, **changes: str) -> Trainer:
+    text = OWN
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    made = start(files.parse(text).graph, run=folder, options=Options(4), text=text)
+    list(made.events())
+    return made
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_ones_own_network_is_attacked_under_its_own_names(name: str, tmp_path: Path) -> None:
+    of = own(tmp_path / "run")
+    made = on(name, tmp_path / "run")  # the scores `again`, whose weights are those of `head`
+    x, _ = made.sources["victims"].draw()
+    told = of.net.head(of.net.body(2 * x.flatten(1)))
+    torch.testing.assert_close(made.net.classifier(x), told)
+    assert {*made.net.classifier.state_dict()} == {
+        "body.fc.weight", "body.fc.bias", "head.weight", "head.bias",
+    }  # fmt: skip
+    made.step()
+
+
+def test_a_run_that_can_not_be_attacked_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    def refused(what: str, folder: Path, attack: str = "fgsm", scores: str = "") -> None:
+        with pytest.raises(GraphError, match=what):
+            against(choose(graph(attack)), folder, scores)
+
+    own(tmp_path / "run")
+    refused("this graph is no attack: it has no node 'classifier'", tmp_path / "run", "lenet")
+    refused("'body' is not compared with labels in .*; scores that are: again, head",
+            tmp_path / "run", scores="body")  # fmt: skip
+    refused("has no run.json|no folder of a run|no run", tmp_path)
+    own(tmp_path / "other", range=("range: 0..1", "range: -1..1"))
+    refused("data gives pixels in -1..1, and an attack keeps them in 0..1", tmp_path / "other")
+    both = (
+        ("x: pixels}", "x: both}"),
+        ("  image:", "  both: {type: Concat, in: {x: [pixels, more.image]}}\n  image:"),
+    )
+    more = ("  pixels:", "  more: {type: FontDigits, batch: 8, count: 40, held_out: 20}\n  pixels:")
+    own(tmp_path / "two", more=more, a=both[0], b=both[1])
+    refused("again is computed from data.image and more.image|more.image and data.image",
+            tmp_path / "two")  # fmt: skip
+    other = "  pixels:", "  more: {type: FontDigits, batch: 8, count: 40, held_out: 20}\n  pixels:"
+    own(tmp_path / "labels", more=other, a=("labels: data.label}", "labels: more.label}"))
+    refused("again is 8×10, for labels of more.label; .* the labels of data", tmp_path / "labels")
+    ran("gan_ring", tmp_path / "ring", batch=8, steps=1)
+    refused("reads no labels", tmp_path / "ring")
+
+
+def test_large_images_are_fewer(tmp_path: Path) -> None:
+    own(tmp_path / "run")
+    found = against(choose(graph("pgd"), "", {"count": 10**9}), tmp_path / "run")
+    side = found.params["shape"][2]
+    assert found.params["count"] == found.params["shape"][0] == 4_000_000 // side**2

@@ -89,6 +89,15 @@ def test_changing_no_neuron_changes_nothing_and_one_changes_one() -> None:
     assert moved[:, :7].abs().max() == moved[:, 8:].abs().max() == 0
 
 
+def test_a_neuron_is_swept_and_no_other_moves() -> None:
+    net = nodegraph.compile(choose(GRAPH, "", {"unit": 7, "sweep": 3.5}), ["trunk_of"], ["sweep"])
+    x = torch.randn(24, 256)
+    moved = net(x) - x[:1]
+    wanted = torch.tensor([-3.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5])
+    torch.testing.assert_close(moved[:, 7], wanted, atol=1e-5, rtol=0)
+    assert moved[:, :7].abs().max() == moved[:, 8:].abs().max() == 0
+
+
 def test_a_neuron_is_turned_while_it_trains_and_the_weights_stay() -> None:
     trainer = start(GRAPH, options=Options(device="cpu"))
     looking = Previews(trainer)

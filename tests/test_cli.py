@@ -76,6 +76,26 @@ def test_a_start_that_fails_leaves_no_folder(
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
+def test_a_run_is_attacked_by_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pgd = str(Path(LENET).with_name("pgd.yaml"))
+    assert says(capsys, "train", LENET, "--set", "steps=2", "--out", "run")[0] == 0
+    less = ("--set", "count=4", "--set", "steps=2")
+    status, text = says(capsys, "train", pgd, "--victim", "run:scores", *less, "--out", "attack")
+    assert status == 0 and "accuracy_attacked" in text and "learn" not in text
+    assert f"weights: {tmp_path / 'run'}" in (tmp_path / "attack" / "graph.yaml").read_text()
+    for wrong, sentence in (
+        (("--victim", "nowhere"), "nowhere"),
+        (("--victim", "run:hidden"), "'hidden' is not compared"),
+        (("--victim", "run", "--preset", "no"), "no preset 'no'"),
+    ):  # fmt: skip
+        status, text = says(capsys, "train", pgd, *wrong)
+        assert status == 1 and sentence in text and len(text.splitlines()) == 1
+    assert says(capsys, "train", "--resume", "attack", "--victim", "run")[0] == 1
+
+
 def test_a_graph_that_does_not_train_is_not_exported(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

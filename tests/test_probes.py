@@ -181,6 +181,31 @@ def test_a_dead_layer_is_named_and_only_the_first() -> None:
     assert probe(trainer_of(SMALL))["findings"] == []
 
 
+SPARSE = """  unit: {type: UnitVector, size: 512, index: 3}
+  nothing: {type: UnitVector, size: 512, number: 0}
+  amounts: {type: Linspace, start: -1, stop: 1, steps: 12}
+  change: {type: Mul, in: {a: amounts, b: unit}}
+  wide: {type: Linear, features: 512, in: {x: flat}}
+  chosen: {type: Mul, in: {a: wide, b: FACTOR}}
+  sum: {type: Add, in: {a: chosen, b: change}}
+  rest: {type: ReLU, in: {x: sum}}
+  more: {type: Linear, features: 10, in: {x: rest}}
+  third: {type: CrossEntropy, in: {logits: more, labels: data.label}}
+  loss:"""
+
+
+@pytest.mark.parametrize("factor", ["unit", "change", "nothing"])
+def test_what_is_0_by_construction_is_not_dead(factor: str) -> None:
+    text = SMALL.replace("  loss:", SPARSE.replace("FACTOR", factor))
+    trainer = trainer_of(
+        text.replace("other], in: {loss: [", "other, wide, more], in: {loss: [third, ")
+    )
+    assert probe(trainer)["findings"] == []
+    with torch.no_grad():  # and a control: all that flows into the rectifier is lost there
+        trainer.net.body.fc.bias.fill_(-1e4)
+    assert ("dead", "body/relu") in {(f["kind"], f["node"]) for f in probe(trainer)["findings"]}
+
+
 def test_a_layer_that_gives_one_number_is_named() -> None:
     trainer = trainer_of(SMALL)
     with torch.no_grad():

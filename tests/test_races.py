@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from acceptance import graph
+from acceptance import draw, graph
 from nodegraph.nodes.ops.surfaces import HEIGHTS, surface
 from torch import Tensor, nn
 
 import nodegraph
 from nodegraph.library import standard
 from nodegraph.training.run import checked
-from nodegraph.training.trainer import Finished, Stepped, Trainer
+from nodegraph.training.trainer import Finished, Stepped, Trainer, Watched
 
 LIBRARY = standard()
 RUNNERS = "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam"
@@ -227,3 +227,22 @@ def test_a_surface_has_the_slope_of_its_formula_and_is_flat_outside(name: str) -
 def test_beales_minimum_and_saddle() -> None:
     assert HEIGHTS["beale"](3.0, 0.5) == 0 and HEIGHTS["beale"](0.0, 1.0) == 14.203125
     assert gradient("beale", [0.0, 1.0]) == [0, 0]
+
+
+def test_the_race_with_noise_measures_what_is_above_the_least_error() -> None:
+    watched, state = {}, {}
+    for event in nodegraph.train(graph("logistic_race"), settings={"steps": 3, "epoch": 1}):
+        if isinstance(event, Watched):
+            watched = event.metrics
+        elif isinstance(event, Finished):
+            state = event.state
+    point, label = draw(graph("logistic_race"), "everything").draw()[:2]
+
+    def error(w: Tensor) -> float:
+        return nn.functional.binary_cross_entropy_with_logits(point @ w, label).item()
+
+    least = error(state["best.weight"].T)
+    for name in RUNNERS:
+        above = error(state[f"{name}.w.value"]) - least
+        assert watched[f"above.error_{name}"] == pytest.approx(above, abs=1e-6)
+        assert above > 0.1  # it is at the beginning

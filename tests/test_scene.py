@@ -15,7 +15,7 @@ from nodegraph.gui import gallery, hits
 from nodegraph.gui.boxes import ROW, TITLE, clipped, measure
 from nodegraph.gui.geometry import Grid, cells_of_curves, cells_of_rect, meet
 from nodegraph.gui.scene import Link, Scene, build, changes
-from nodegraph.gui.view import FARTHEST, NEAREST, View
+from nodegraph.gui.view import FARTHEST, LEGIBLE, NEAREST, View
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -74,6 +74,27 @@ def test_fit_shows_the_middle_and_all_where_it_can(
     assert (left + wide / 2, top + high / 2) == pytest.approx((x + w / 2, y + h / 2), abs=1e-2)
     if seen.zoom > FARTHEST:
         assert wide >= w and high >= h
+
+
+ROOM = View(0, 0, 1.0, 1000, 600)  # at the zoom where titles can be read, 2777 by 1666
+
+
+def test_a_graph_begins_as_a_whole_where_its_titles_can_be_read() -> None:
+    boxes = [(0.0, 0.0, 120.0, 80.0), (1800.0, 700.0, 120.0, 80.0)]
+    assert ROOM.beginning((0, 0, 1920, 780), boxes) == ROOM.fit((0, 0, 1920, 780))
+
+
+@pytest.mark.parametrize("high", [900.0, 6000.0])
+def test_a_large_graph_begins_at_its_left_where_most_boxes_are(high: float) -> None:
+    row = [(300.0 * i, high / 2, 120.0, 80.0) for i in range(30)]
+    lone = [(5000.0, 0.0, 120.0, 80.0), (100.0, high - 80, 120.0, 80.0)]
+    seen = ROOM.beginning((0, 0, 8820, high), [*lone, *row])
+    x, y, w, h = seen.rect
+    assert seen.zoom == LEGIBLE and x == pytest.approx(-40 / LEGIBLE)
+    assert all(y < b[1] and b[1] + b[3] < y + h for b in row)
+    assert sum(b[0] + b[2] < x + w for b in row) == 9
+    if high > h:
+        assert y + h / 2 == pytest.approx(high / 2 + 40)  # in the middle of the row
 
 
 def test_a_box_has_its_ports_and_what_was_set_on_it() -> None:

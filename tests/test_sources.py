@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import shutil
 import struct
 import tarfile
 import threading
@@ -26,6 +27,10 @@ from nodegraph.nodes.ops.procedural import Bricks, PebbleTexture
 from nodegraph.nodes.ops.source import Dataset, Source
 from PIL import Image
 
+import nodegraph
+from nodegraph import files
+from nodegraph.training.trainer import Finished, Noted
+
 
 class Counting(Dataset):
     """The numbers 0..9, three at a time, so that batches cross the end of an epoch."""
@@ -46,6 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shade = 10 * (10 * label + i)
             Image.new("RGB", (20, 14), (shade,) * 3).save(root / name / f"{i}.png")
     return root
+
+
+@pytest.fixture
+def mine(folder: Path, tmp_path: Path) -> Path:
+    """The same folder, to be damaged."""
+    return Path(shutil.copytree(folder, tmp_path / "mine"))
 
 
 SOURCES: dict[str, Any] = {
@@ -284,16 +295,83 @@ def test_augmentation_varies_from_epoch_to_epoch(tmp_path: Path) -> None:
     assert len({p.numpy().tobytes() for p in pictures}) > 2
 
 
+def test_files_that_are_no_images_are_told_and_left_out(mine: Path) -> None:
+    whole = ImageFolder(str(mine), 6, 8, 2, held_out=0.1, workers=0)
+    whole.start("data", 0)
+    assert whole.notes == []
+    broken = [Path(whole.train.files[i][0]) for i in (3, 8)]
+    broken[0].write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
+    broken[1].write_bytes(b"")
+    source = ImageFolder(str(mine), 4, 8, 2, held_out=0.1, workers=0)
+    source.start("data", 0)
+    (note,) = source.notes
+    assert note.startswith("2 of 20 files can't be read as images and are left out: ")
+    assert all(str(p.relative_to(mine)) in note for p in broken)
+    assert source.train.files == [f for f in whole.train.files if Path(f[0]) not in broken]
+    assert source.test.files == whole.test.files  # the others stay where they were
+    for _ in range(8):
+        source.draw()
+    assert len(source.notes) == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*fork")
-def test_a_damaged_image_is_named(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    for workers in (0, 1):
-        source = ImageFolder(str(tmp_path), 1, 8, held_out=0.0, workers=workers)
-        source.start("data", 0)
-        with pytest.raises(
-            OSError, match=r"^\S*broken.png: cannot be read as an image .*remove it$"
-        ):
-            source.draw()
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_next_file_stands_for_one_that_turns_out_to_be_damaged(
+    mine: Path, workers: int
+) -> None:
+    whole = ImageFolder(str(mine), 18, 8, 2, held_out=0.1, workers=0)
+    whole.start("data", 0)
+    path, _ = whole.train.files[4]
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[: data.index(b"IDAT") + 8])  # its header is fine
+    source = ImageFolder(str(mine), 18, 8, 2, held_out=0.1, workers=workers)
+    source.start("data", 0)
+    assert source.notes == [] and source.train.files == whole.train.files
+    image, labels = source.draw()
+    shades = (image[:, 0, 4, 4] * 25.5).round().long().tolist()
+    assert labels.tolist() == [shade // 10 for shade in shades]
+    named = [10 * label + int(Path(p).stem) for p, label in whole.train.files]
+    assert sorted(shades) == sorted([*named[:4], named[5], *named[5:]])
+    source.draw()
+    (note,) = source.notes  # once, though it was drawn twice
+    assert note.startswith(f"{path}: cannot be read as an image")
+    assert note.endswith("replace or remove it; the file after it is drawn in its place")
+
+
+def test_a_folder_without_any_image_ends_training(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"rubbish")
+    with pytest.raises(
+        ValueError, match=r"none of its files can be read as an image: a.png, b.jpg"
+    ):
+        ImageFolder(str(tmp_path), 1, 8, held_out=0.0, workers=0).start("data", 0)
+
+
+def test_a_folder_that_goes_away_ends_training(mine: Path) -> None:
+    source = ImageFolder(str(mine), 4, 8, 2, held_out=0.1, workers=0)
+    source.start("data", 0)
+    shutil.rmtree(mine)
+    with pytest.raises(
+        OSError, match=r"18 files in a row can't be read; the first: .*no such image"
+    ):
+        source.draw()
+
+
+def test_a_broken_picture_does_not_end_training_and_is_told_once(mine: Path) -> None:
+    (mine / "cats" / "bad.png").write_bytes(b"rubbish")
+    text = f"""nodegraph: 1
+nodes:
+  photos: {{type: ImageFolder, path: {mine}, classes: 2, batch: 5, size: 8, workers: 0}}
+  flat: {{type: Flatten, in: {{x: photos.image}}}}
+  scores: {{type: Linear, features: 2, in: {{x: flat}}}}
+  loss: {{type: CrossEntropy, in: {{logits: scores, labels: photos.label}}}}
+  adam: {{type: Adam, over: [scores], in: {{loss: loss}}}}
+train: [{{stage: s, steps: 9, run: [adam]}}]
+"""
+    events = [*nodegraph.train(files.parse(text).graph)]
+    noted = [e for e in events if isinstance(e, Noted)]
+    assert [(e.node, "cats/bad.png" in e.text) for e in noted] == [("photos", True)]
+    assert isinstance(events[-1], Finished)
 
 
 def test_a_folder_that_does_not_fit_says_why(folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typing
 import numpy as np
 import pytest
 import torch
-from nodegraph.nodes.ops import charts, drawing, ink, pictures
+from nodegraph.nodes.ops import charts, drawing, extent, ink, pictures
 from torch import Tensor
 
 from nodegraph import library
@@ -342,6 +342,58 @@ def test_a_curve_of_what_is_recorded_shows_every_step_of_it() -> None:
     ]
     blue = [int((p == ink.DARK.accent).all(2).any(0).sum()) for p in pictures]
     assert blue[0] > 100 > 10 > blue[1]  # columns of the picture that the line crosses
+
+
+def heights(*lines: list[float]) -> tuple[float, float] | None:
+    return extent.extent([extent.calm(line) for line in lines])
+
+
+def test_lines_are_seen_whole_where_none_runs_away() -> None:
+    falling = [2.3 / (1 + i) for i in range(200)]  # most of it is near 0.02, and its start counts
+    assert heights(falling) == (falling[-1], 2.3)
+    assert heights(falling, [0.1 + 0.004 * i for i in range(200)]) == (falling[-1], 2.3)
+    assert heights([1.0] * 99 + [1.5]) == (1.0, 1.5)  # a step is no runaway
+    assert heights([900.0] * 50, [0.5] * 50, [2.0] * 50) == (0.5, 900.0)  # nor another scale
+    assert heights([0.0] * 9, [0.0] * 9) == (0.0, 0.0) and heights([0.0] * 30 + [1.0]) == (0.0, 1.0)
+    assert heights([math.nan, math.inf]) is None and heights() is None
+
+
+@pytest.mark.parametrize("end", [1e6, 1e30, -1e6])
+def test_a_line_that_runs_away_is_cut_off(end: float) -> None:
+    calm = [[41.0 / (1 + i) ** 2 for i in range(100)] for _ in range(3)]
+    wild = [end ** (i / 8) if end > 0 else -((-end) ** (i / 8)) for i in range(9)]
+    low, high = heights(*calm, wild) or (0, 0)
+    assert (low, high) == ((calm[0][-1], 41.0) if end > 0 else (-1.0, 41.0))
+    assert heights(calm[0], wild) == heights(*calm, wild)  # also of two
+    gone = extent.leaves(wild, low, high)
+    assert gone is not None and gone[1] == (end > 0)
+    assert all(low <= v <= high for v in wild[: gone[0]]) and not low <= wild[gone[0]] <= high
+    spike = [1.0 + 0.1 * math.sin(i) for i in range(100)]
+    spike[40] = end  # one value of a line that is calm else
+    assert heights(spike) == pytest.approx((0.9, 1.1), abs=0.2)
+
+
+def test_a_line_is_cut_where_it_crosses_the_border() -> None:
+    points = [(0.0, 0.0), (1.0, 4.0), (2.0, 0.0), (3.0, math.nan), (4.0, 1.0), (5.0, math.inf)]
+    assert charts.within(points, 0, 2) == [
+        [(0.0, 0.0), (0.5, 2.0)], [(1.5, 2.0), (2.0, 0.0)], [(4.0, 1.0)],
+    ]  # fmt: skip
+    assert charts.within([(0.0, -1.0), (1.0, 3.0)], 0, 2) == [[(0.25, 0.0), (0.75, 2.0)]]
+    assert charts.within([(0.0, 3.0), (1.0, 5.0)], 0, 2) == []
+    assert charts.within([(i, 1.0) for i in (0.0, 1.0, 2.0)], 0, 2) == [
+        [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)]
+    ]
+
+
+def test_a_runaway_leaves_the_plot_of_a_curve_and_the_others_are_seen() -> None:
+    steps = torch.arange(60.0)
+    calm = 40 * torch.exp(-steps / 15)
+    blue = []
+    for wild in (torch.full((60,), 5.0), 1.5**steps):
+        picture, _ = draw("Curve", {"x": [calm, wild]}, {"size": 320})
+        at = (picture == ink.DARK.accent).all(2).nonzero()[0]
+        blue.append(at.max() - at.min())
+    assert blue[1] > 0.6 * blue[0] > 60  # rows of the picture that the calm line covers
 
 
 def test_a_table_has_the_most_probable_classes() -> None:

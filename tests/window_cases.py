@@ -19,6 +19,7 @@ from nodegraph.gui.canvas import middle as canvas_middle
 from nodegraph.gui.desktop import SystemClipboard
 from nodegraph.gui.live import Curve
 from nodegraph.gui.palette import CURVES, hexed
+from nodegraph.gui.view import LEGIBLE
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -290,6 +291,24 @@ def test_f_shows_all_and_a_dot_the_selection(small: Screen) -> None:
     x, y, w, h = small.gestures.view.rect
     box = small.scene.boxes["free"]
     assert x + w / 2 == pytest.approx(box.x + box.face.w / 2, abs=1)
+
+
+def test_a_wide_graph_opens_so_near_that_its_names_can_be_read(small: Screen) -> None:
+    path = files.graphs_folder() / "quality_panel.yaml"
+    small.window.documents.open(path, copy=True)
+    small.turn(6)
+    view, boxes = small.gestures.view, small.scene.boxes
+    assert view.zoom == LEGIBLE and not small.window.canvas.far
+    x, y, w, h = view.rect
+    assert all(
+        x < boxes[n].x < x + w and y < boxes[n].y < y + h for n in ("real", "z", "generator")
+    )
+    small.key("f")
+    small.turn(2)
+    assert small.gestures.view.zoom < LEGIBLE
+    seen = small.gestures.view
+    small.window.arrange()  # what a person has chosen stays
+    assert small.gestures.view == seen
 
 
 def test_l_lays_out_and_h_collapses(small: Screen) -> None:
@@ -1226,6 +1245,39 @@ def test_a_curve_of_one_point_is_seen_beside_longer_ones(small: Screen, tmp_path
     assert seen()[0] > 15
     small.window.dock.curves.toggle("accuracy", False)
     assert seen()[0] == 0
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_runaway_leaves_the_plot_with_a_mark(small: Screen, log: bool) -> None:
+    assert small.window.tab is not None
+    live, curves = small.window.tab.live, small.window.dock.curves
+    live.curves = {"calm": Curve("loss"), "wild": Curve("loss")}
+    for step in range(60):
+        live.curves["calm"].add(step, 3.0 / (1 + step))
+        live.curves["wild"].add(step, min(2.0**step, 2e9) if step < 55 else 10.0**290)
+    curves.set(log=log)
+    small.key("2", "alt")
+    small.turn(4)
+    low, high = small.dpg.get_axis_limits("curves:y")
+    above = small.dpg.get_value("curves:above")
+    if log:
+        assert low < 3 / 60 and 2e9 < high < 1e15
+        assert above[0] == [55.0]
+    else:
+        assert -1 < low < 3 / 60 and 3 < high < 4
+        assert above[0] == [2.0] and 3 < above[1][0] < high
+    beside = [small.dpg.get_value(curves.values[n]) for n in ("calm", "wild")]
+    assert "leaves the plot" not in beside[0] and "leaves the plot" in beside[1]
+    curves.set(whole=True)
+    small.turn(4)
+    assert small.dpg.get_axis_limits("curves:y")[1] >= 1e290
+    assert small.dpg.get_value("curves:above")[0] == []
+    curves.set(whole=False)
+    curves.toggle("wild", False)
+    small.turn(4)
+    assert small.dpg.get_axis_limits("curves:y")[1] < (5 if log else 4)
+    curves.toggle("wild", True)
+    curves.set(log=False)
 
 
 def test_adding_and_undoing_leaves_no_items_behind(small: Screen) -> None:

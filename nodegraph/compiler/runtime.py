@@ -153,6 +153,8 @@ def fit(
     sources = make_sources()
     for name, source in sources.items():
         source.start(name, seed, device)
+        for text in getattr(source, "notes", ()):
+            print(f"warning: {name}: {text}")
     for make in stages:
         stage = make(net, sources)
         stage.begin()

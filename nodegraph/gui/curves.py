@@ -14,6 +14,8 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
+from nodegraph.nodes.ops.extent import Calm, calm, extent, leaves
+
 from .live import Curve, Live
 from .palette import CURVES, Palette, faded, hexed
 
@@ -66,7 +68,7 @@ class Curves:
     ) -> None:
         self.palette, self.choose = palette, choose
         self.scale = 1.0
-        self.log, self.weight = False, 0.0
+        self.log, self.weight, self.whole = False, 0.0, False
         self.hidden: set[str] = set()
         self.others: dict[str, Mapping[str, Curve]] = {}  # runs that are laid over this one
         self.live: Live | None = None
@@ -75,6 +77,9 @@ class Curves:
         self.values: dict[str, int | str] = {}  # the text beside each name
         self.drawn: tuple[Any, ...] = ()
         self.known: dict[tuple[str, str], tuple[tuple[Any, ...], float]] = {}  # as lines are drawn
+        self.calm: dict[tuple[str, str], tuple[list[float], list[float], Calm | None]] = {}
+        self.gone: set[tuple[str, str]] = set()  # lines that leave the plot
+        self.heights: tuple[float, float] | None = None  # of the plot, where lines leave it
 
     def clear(self) -> None:
         """Draw everything anew the next time."""
@@ -90,15 +95,17 @@ class Curves:
             self.build(live, parent, high)
         if not names and not self.others:
             return
-        self.draw_lines(live)
+        if self.draw_lines(live):
+            self.fit()
         dpg.set_value("curves:marks", [[float(step) for step, _ in live.marks]])
         at = [float(looking)] if looking is not None else []
         dpg.set_value("curves:time", [at])
         self.hover()
 
-    def draw_lines(self, live: Live) -> None:
-        """Those that have grown, or are to be drawn otherwise; very long ones once a second."""
-        now = time.monotonic()
+    def draw_lines(self, live: Live) -> bool:
+        """Those that have grown, or are to be drawn otherwise; very long ones once a second.
+        Whether there were any."""
+        now, any_ = time.monotonic(), False
         for key, line in self.lines.items():
             run, name = key
             curve = (self.others[run] if run else live.curves).get(name)
@@ -116,8 +123,45 @@ class Curves:
                 values = [v if v > 0 else math.nan for v in values]
             for item in (line, self.ends[key]):
                 dpg.configure_item(item, show=name not in self.hidden)
-            dpg.set_value(line, [*map(list, thinned(curve.steps, values))])
+            shown = thinned(curve.steps, values)
+            dpg.set_value(line, [*map(list, shown)])
             dpg.set_value(self.ends[key], [curve.steps[-1:], values[-1:]])
+            heights = [math.log10(v) for v in shown[1]] if self.log else shown[1]
+            self.calm[key] = (shown[0], shown[1], None if name in self.hidden else calm(heights))
+            any_ = True
+        return any_
+
+    def fit(self) -> None:
+        """Fit the axis to the lines; one that runs away from the others leaves the plot, and has a
+        mark where it does."""
+        seen = None if self.whole else extent([found for _, _, found in self.calm.values()])
+        known = [found for _, _, found in self.calm.values() if found]
+        whole = (min(f.least for f in known), max(f.most for f in known)) if known else None
+        self.gone.clear()
+        marks: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+        if seen is None or seen == whole:
+            if self.heights is not None:
+                dpg.set_axis_limits_auto("curves:y")
+                dpg.configure_item("curves:y", auto_fit=True)
+            self.heights = None
+        else:
+            edge = 0.08 * (seen[1] - seen[0]) or 0.5
+            low, high = seen[0] - edge, seen[1] + edge
+            bounds = (10**low, 10**high) if self.log else (low, high)
+            if self.heights != bounds:
+                self.heights = bounds
+                dpg.configure_item("curves:y", auto_fit=False)
+                dpg.set_axis_limits("curves:y", *bounds)
+            inner = [h + s * 0.02 * (high - low) for h, s in ((low, 1), (high, -1))]
+            for key, (steps, values, found) in self.calm.items():
+                if found and (out := leaves(values, *bounds)):
+                    self.gone.add(key)
+                    at = inner[out[1]]
+                    marks[out[1]].append((steps[out[0]], 10**at if self.log else at))
+        for above, points in marks.items():
+            dpg.set_value(
+                f"curves:{'above' if above else 'below'}", [*map(list, zip(*points))] or [[], []]
+            )
 
     def names(self, live: Live) -> list[str]:
         """All names, of this run first."""
@@ -131,6 +175,8 @@ class Curves:
         self.ends.clear()
         self.values.clear()
         self.known.clear()
+        self.calm.clear()
+        self.heights = None
         dpg.push_container_stack(parent)
         if not live.curves and not self.others:
             dpg.add_text("Curves appear here while the graph trains: press Train.", color=p.dim)
@@ -149,6 +195,12 @@ class Curves:
                     self.add_lines("", live.curves)
                     for run, curves in self.others.items():
                         self.add_lines(run, curves)
+                    for tag, shape in (
+                        ("above", dpg.mvPlotMarker_Up),
+                        ("below", dpg.mvPlotMarker_Down),
+                    ):
+                        item = dpg.add_scatter_series([], [], tag=f"curves:{tag}")
+                        dpg.bind_item_theme(item, dot_theme(p.warning, shape, 5.5))
                     for tag, colour in (("marks", p.warning), ("time", p.accent)):
                         item = dpg.add_inf_line_series([], tag=f"curves:{tag}")
                         dpg.bind_item_theme(item, line_theme(faded(colour, 170), 1.5))
@@ -185,6 +237,10 @@ class Curves:
         with dpg.group(horizontal=True):
             dpg.add_button(label="CSV", small=True, callback=self.export_csv)
             dpg.add_button(label="PNG", small=True, callback=self.export_png)
+            box = dpg.add_checkbox(label="all of it", default_value=self.whole,
+                                   callback=lambda _, on: self.set(whole=on))  # fmt: skip
+            with dpg.tooltip(box):
+                dpg.add_text("Also what runs away from the rest and leaves the plot (▲)")
             if self.others:
                 dpg.add_button(label="this run alone", small=True, callback=self.alone)
 
@@ -216,7 +272,8 @@ class Curves:
             if curve and curve.steps:
                 index = max(bisect_right(curve.steps, at) - 1, 0)
                 where = f"  at {int(curve.steps[index])}" if hovered else ""
-                dpg.set_value(item, f"{curve.values[index]:.4g}{where}")
+                off = "  leaves the plot" if ("", name) in self.gone else ""
+                dpg.set_value(item, f"{curve.values[index]:.4g}{where}{off}")
 
     # What a person does ---------------------------------------------------------------------------
 
@@ -224,6 +281,7 @@ class Curves:
         """Change the scale or the smoothing."""
         for name, value in changes.items():
             setattr(self, name, value)
+        self.known.clear()
         if self.live:
             self.live.revision += 1
 
@@ -292,12 +350,14 @@ def line_theme(colour: tuple[int, int, int, int], thick: float) -> int | str:
 
 
 @cache
-def dot_theme(colour: tuple[int, int, int, int]) -> int | str:
+def dot_theme(
+    colour: tuple[int, int, int, int], shape: int = dpg.mvPlotMarker_Circle, size: float = 3.5
+) -> int | str:
     """The theme of a dot in a plot."""
     plots = {"category": dpg.mvThemeCat_Plots}
     with dpg.theme() as made, dpg.theme_component(dpg.mvScatterSeries):
-        dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, dpg.mvPlotMarker_Circle, **plots)
-        dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, 3.5, **plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_Marker, shape, **plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_MarkerSize, size, **plots)
         dpg.add_theme_color(dpg.mvPlotCol_MarkerFill, colour, **plots)
         dpg.add_theme_color(dpg.mvPlotCol_MarkerOutline, colour, **plots)
     return made

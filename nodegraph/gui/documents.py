@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, preferences, provenance, runs
+from ..attack import against
 from ..graph import GraphError
 from ..journal import Journal
 from ..library import Library
@@ -66,7 +67,7 @@ class Documents:
     # Tabs -----------------------------------------------------------------------------------------
 
     def attach(self, session: Session) -> Tab:
-        """A tab for a session, in front, with all of its graph in sight."""
+        """A tab for a session, in front, with its graph in sight."""
         gestures = Gestures(session)
         session.clipboard = self.clipboard
         live = Live(session)
@@ -74,7 +75,7 @@ class Documents:
         live.theme = self.settings.theme
         self.tabs.append(Tab(session, gestures, live))
         self.show(len(self.tabs) - 1)  # the window gives the view its size
-        gestures.fit()
+        gestures.begin()
         return self.tabs[-1]
 
     def show(self, index: int) -> None:
@@ -158,6 +159,17 @@ class Documents:
             live.branch(checkpoint)
         else:
             live.resume(folder, checkpoint)
+
+    def attack(self, folder: Path, by: str) -> None:
+        """A prebuilt attack on the network of a run, as a graph that is not saved yet."""
+        try:
+            graph = against(
+                files.load(files.graphs_folder() / f"{by}.yaml"), folder, "", self.library
+            )
+        except GraphError as wrong:
+            self.tell(str(wrong), "error")
+            return
+        self.attach(Session(graph, library=self.library))
 
     def open_picture(self, path: Path) -> None:
         """The state that a picture of a run shows: its graph, and a branch from its checkpoint."""

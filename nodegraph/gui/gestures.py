@@ -24,6 +24,7 @@ from ..session import Analysis, Session
 from . import hits
 from .boxes import HEAD, NARROW, ROW, Measure, Pin, measure
 from .drags import GRID, Cursor, Cut, Drag, Move, Reroute, Resize, Select
+from .geometry import holds
 from .linking import Linking, linked
 from .overlay import Overlay, tooltip
 from .scene import Problems, Scene, Shapes, build
@@ -72,6 +73,7 @@ class Gestures:
         self._path = session.path
         self._views: dict[tuple[str, ...], View] = {}
         self._revision = 0
+        self._begun: tuple[View, int] | None = None  # as the graph was opened, and its revision
 
     # What is seen -------------------------------------------------------------------------------
 
@@ -105,6 +107,22 @@ class Gestures:
         if bounds is not None:
             self.view = self.view.fit(bounds)
 
+    def begin(self) -> None:
+        """What a graph opens with: all of it if its titles can be read so, else its left."""
+        scene = self.scene
+        if scene.bounds is not None:
+            self.view = self.view.beginning(scene.bounds, [b.rect for b in scene.boxes.values()])
+        self._begun = self.view, self.session.revision
+
+    def resize(self, width: float, height: float) -> None:
+        """A canvas of another size; what was all in sight stays so."""
+        bounds, was = self.scene.bounds, self.view
+        self.view = was.resized(width, height)
+        if (was, self.session.revision) == self._begun:
+            self.begin()
+        elif bounds and holds(was.rect, bounds) and not holds(self.view.rect, bounds):
+            self.fit()
+
     def take(self) -> tuple[Any, ...] | None:
         """The request, once."""
         request, self.request = self.request, None
@@ -118,7 +136,7 @@ class Gestures:
             old = self._views[path]
             self.view = old.resized(self.view.width, self.view.height)
         else:
-            self.fit()
+            self.begin()
 
     # Events -------------------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ class RunsPanel:
         if not here:
             does = {"open": self.open, "overlay": self.overlay, **does, "delete": self.delete}
         if run.checkpoints:
-            does["branch"] = self.branch
+            does |= {"branch": self.branch, "attack": self.attack}
         with dpg.group():
             flow = Flow(self.wide / 2, self.scale)
             for label, do in does.items():
@@ -127,6 +127,16 @@ class RunsPanel:
         """A new run from its newest checkpoint, in a tab of its own: also of one that another
         editor trains."""
         self.documents.open_run(run.folder, run.checkpoints[-1].name, branch=True)
+
+    def attack(self, live: Live, run: runs.Run) -> None:
+        """A graph that fools the network of a run, in a tab of its own."""
+        ways = {"One step (FGSM)": "fgsm", "Many steps (PGD)": "pgd",
+                "The least change": "adversarial_example"}  # fmt: skip
+        self.popups.question(
+            "Attack", f"Perturb what {run.name} holds out until its network is fooled:",
+            [*((label, partial(self.documents.attack, run.folder, by))
+               for label, by in ways.items()), ("Cancel", lambda: None)],
+        )  # fmt: skip
 
     def open(self, live: Live, run: runs.Run) -> None:
         """Open a run's graph in a tab of its own, at its newest checkpoint, paused."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 NEAREST, FARTHEST = 4.0, 0.05  # zoom: screen pixels per canvas unit
 LEAST = 0.002  # zoom of a view that shows all, however large
+LEGIBLE = 0.36  # zoom from which on titles can be read
 Rect = tuple[float, float, float, float]  # x, y, width, height
 
 
@@ -61,3 +64,26 @@ class View:
         zoom = min(room_x / max(w, 1.0), room_y / max(h, 1.0), nearest)
         zoom = min(max(zoom, LEAST), NEAREST)
         return replace(self, zoom=zoom).centred(x + w / 2, y + h / 2)
+
+    def beginning(self, rect: Rect, boxes: Sequence[Rect], margin: float = 40.0) -> View:
+        """All of a canvas rectangle, or what is at its left, so near that titles can be read: where
+        the left is too high, there where most boxes are.
+        """
+        whole = self.fit(rect, margin)
+        if whole.zoom >= LEGIBLE:
+            return whole
+        near = replace(self, zoom=LEGIBLE)
+        x, y, w, h = rect
+        gap = margin / LEGIBLE
+        _, _, wide, high = near.rect
+        left = x + w / 2 - wide / 2 if w + 2 * gap <= wide else x - gap
+        top = y + h / 2 - high / 2
+        if h + 2 * gap > high:
+            room = high - 2 * gap
+            inside = [b for b in boxes if b[0] + b[2] <= left + wide]
+            tops, ends = sorted(b[1] for b in inside), sorted(b[1] + b[3] for b in inside)
+            counts = {t: bisect_right(ends, t + room) - bisect_left(tops, t) for t in tops}
+            first = max(counts, key=counts.__getitem__, default=y)  # the uppermost of equals
+            last = max((e for e in ends if e <= first + room), default=first)
+            top = (first + last - high) / 2
+        return replace(near, x=left, y=top)

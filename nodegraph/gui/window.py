@@ -32,7 +32,6 @@ from .documents import Documents, Tab
 from .dropped import Dropped
 from .fields import Fields
 from .gallery import Gallery
-from .geometry import holds
 from .input import Event, Input, run_callback
 from .inspector import WIDTH, Inspector
 from .live import Live
@@ -245,11 +244,7 @@ class Window:
         self.minimap.place(self.area, shown=tab is not None)
         self.quiet = 0
         if tab is not None:
-            gestures = tab.gestures
-            bounds, was = gestures.scene.bounds, gestures.view
-            gestures.view = was.resized(*self.area[2:])
-            if bounds and holds(was.rect, bounds) and not holds(gestures.view.rect, bounds):
-                gestures.fit()  # all of it was in sight, and stays so
+            tab.gestures.resize(*self.area[2:])
         self.seen = ()
 
     def wanted(self, tab: Tab | None) -> tuple[int, int]:

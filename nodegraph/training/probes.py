@@ -142,10 +142,12 @@ def report(
     taps = [t for t in unfolded.links if Ref(t, "y") in values]
     links: dict[str, dict[str, Any]] = {}
     of_output: dict[Ref, dict[str, float]] = {}
+    alive: dict[Ref, int] = {}  # how many numbers other than 0 an output has
     for tap in taps:
         end = unfolded.links[tap]
         if end not in of_output:
             of_output[end] = statistics(values[Ref(tap, "y")])
+            alive[end] = int(values[Ref(tap, "y")].count_nonzero())
         links[unfolded.path(tap)] = {
             "from": outer(unfolded, end), **of_output[end], "gradients": {},
         }  # fmt: skip
@@ -184,7 +186,7 @@ def report(
         "reversals": reversals(unfolded, through, totals),
         "meets": meets(unfolded, through, totals),
         "findings": [
-            *dead(unfolded, of_output, starting(unfolded, net, weights)),
+            *dead(unfolded, of_output, alive, starting(unfolded, net, weights)),
             *ratios(unfolded, totals), *bad_weights(unfolded, weights),
         ],
     }  # fmt: skip
@@ -276,56 +278,59 @@ def same(found: Mapping[str, float] | None) -> bool:
 def dead(
     unfolded: Unfolded,
     of_output: Mapping[Ref, Mapping[str, float]],
+    alive: Mapping[Ref, int],
     starting: Collection[str],
 ) -> Iterator[dict[str, str]]:
-    """Layers whose output is 0 or the same everywhere, or not finite; the first of a chain."""
+    """Layers that make all 0, or the same everywhere, or not finite; the first of a chain."""
     ill: set[str] = set()
-
-    def found_at(tap: Ref) -> Mapping[str, float] | None:
-        source = unfolded.links[tap.node]
-        outputs = unfolded.body.calls[source.node].outputs
-        return of_output.get(Ref(source.node, source.port or next(iter(outputs))))
-
-    calls = unfolded.body.calls
-    at_zero = {name for name, call in calls.items() if call.owner in starting}
-    for name, call in calls.items():
+    for name, call in unfolded.body.calls.items():
         if name.startswith(TAP):
-            for kind in (ill, at_zero):
-                if unfolded.links[name].node in kind:
-                    kind.add(name)
+            if unfolded.links[name].node in ill:
+                ill.add(name)
             continue
         if any(r.node in ill for r in call.sources):
             ill.add(name)
             continue
         outside = isinstance(call.node, (Source, Schedule, Metric, Loss, Optimiser))
         # What is made of labels alone, like one-hot codes, is sparse on purpose.
-        made = [r for r in call.sources if r.node.startswith(TAP)]
+        made = [unfolded.links[r.node] for r in call.sources if r.node.startswith(TAP)]
         if outside or not made:
             continue
-        fed = {name, *(r.node for r in made)}
         counts = getattr(call.node, "stops_gradient", False)  # a label: 0 or 1 may be all it says
         for port, value in call.outputs.items():
-            found = of_output.get(Ref(name, port))
+            end = Ref(name, port)
+            found = of_output.get(end)
             if found is None or math.prod(value.shape) < 2:
                 continue
             path = unfolded.path(name)
             if not math.isfinite(found["mean"]) or not math.isfinite(found["std"]):
                 yield finding("not finite", path, "some of its values are not finite")
-            elif found["zeros"] >= DEAD and (counts or any(n in at_zero for n in fed)):
-                at_zero.add(name)
-                continue
             elif found["zeros"] >= DEAD:
-                share = 100 * found["zeros"]
-                yield finding("dead", path, f"{share:.4g} % of its values are 0")
-            elif same(found):
-                if counts or all(
-                    same(found_at(r)) for r in made
-                ):  # what is fed with one number gives one
+                if counts or call.owner in starting or not lost(end, made, of_output, alive):
                     continue
+                yield finding("dead", path, f"{100 * found['zeros']:.4g} % of its values are 0")
+            elif same(found):
+                if counts or all(same(of_output.get(r)) for r in made):
+                    continue  # what is fed with one number gives one
                 yield finding("constant", path, f"all its values are {found['mean']:.3g}")
             else:
                 continue
             ill.add(name)
+
+
+def lost(
+    end: Ref,
+    made: Sequence[Ref],
+    of_output: Mapping[Ref, Mapping[str, float]],
+    alive: Mapping[Ref, int],
+) -> bool:
+    """Whether numbers become 0 here, in place of being 0 in what an output is made of.
+
+    A product with a mask has as many zeros as the mask, and an unpooling as many other numbers as
+    flow in: they are sparse by construction, and only hand on what is 0.
+    """
+    sparser = all(of_output[end]["zeros"] > of_output[r]["zeros"] for r in made)
+    return sparser and alive[end] <= (1 - DEAD) * min(alive[r] for r in made)
 
 
 def starting(

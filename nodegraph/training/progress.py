@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from . import checkpoint
 from .board import Board
-from .trainer import Event, Finished, Saved, Started, Stepped, Trainer, Watched
+from .trainer import Event, Finished, Noted, Saved, Started, Stepped, Trainer, Watched
 
 INTERVAL = 1.0  # seconds between plain lines
 
@@ -72,6 +72,8 @@ class Progress:
             self.step(event)
         elif isinstance(event, Watched):
             self.say(f"{event.stage} {event.step:>6}  {words(event.metrics)}")
+        elif isinstance(event, Noted):
+            self.say(f"warning: {event.node}: {event.text}")
         elif isinstance(event, Saved):
             if event.step == 0 or self.trainer.options.checkpoint_every:  # else there are many
                 self.say(f"checkpoint: {event.path}")

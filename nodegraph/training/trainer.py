@@ -118,7 +118,15 @@ class Applied:
     saved: Saved | None = None  # the checkpoint before it
 
 
-Event = Started | Stepped | Watched | Saved | Finished | Applied
+@dataclass(frozen=True)
+class Noted:
+    """What a source has to tell, such as which files it leaves out."""
+
+    node: str
+    text: str
+
+
+Event = Started | Stepped | Watched | Saved | Finished | Applied | Noted
 
 
 @dataclass
@@ -364,6 +372,7 @@ class Trainer:
         if self.returned:
             self.go_on()
         yield from self.catch_up()
+        yield from self.notes()
         stage = self.stage or self.enter()
         if not self.due and self.done < stage.steps:
             losses = self.step()
@@ -376,12 +385,20 @@ class Trainer:
             metrics = {k: v.tolist() for k, v in found.items()}
             self.report("metric", metrics)
             yield Watched(stage.name, self.done, metrics)
+        yield from self.notes()
         if self.done >= stage.steps:
             self.index, self.done, self.stage = self.index + 1, 0, None
             if self.run:
                 yield self.save()
         elif self.run and (self.done % self.every(stage) == 0 or self.long_ago()):
             yield self.save()
+
+    def notes(self) -> Iterator[Noted]:
+        """What the sources have to tell, once."""
+        for name, source in self.sources.items():
+            notes = getattr(source, "notes", [])  # one's own source may have none
+            while notes:
+                yield Noted(name, notes.pop(0))
 
     def every(self, stage: Stage) -> int:
         """How many steps lie between two checkpoints."""

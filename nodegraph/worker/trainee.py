@@ -15,7 +15,7 @@ from .. import runs as folders
 from ..graph import Graph, GraphError
 from ..training import run as runs
 from ..training.faults import Fault
-from ..training.trainer import Applied, Event, Options, Saved, Stepped, Trainer, Watched
+from ..training.trainer import Applied, Event, Noted, Options, Saved, Stepped, Trainer, Watched
 from ..training.warnings import Kernels, Samples, Warned, Watch
 from .frames import Frame, ProtocolError
 from .outbox import Outbox
@@ -330,6 +330,8 @@ class Trainee:
         elif isinstance(event, Watched):
             self.send_losses()
             self.row(event.stage, event.step, "metric", event.metrics)
+        elif isinstance(event, Noted):
+            self.warn("data", event.node, event.text)
         elif isinstance(event, Saved):
             place = self.place()
             self.outbox.put(

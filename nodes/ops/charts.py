@@ -1,7 +1,7 @@
 """Views that show numbers: curves, histograms, scatters, confusions, races, tables."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,8 @@ from .drawing import (
     text_size,
     typeface,
 )
-from .ink import DARK, ink, themed
+from .extent import calm, extent, leaves
+from .ink import DARK, Colour, ink, themed
 from .surfaces import beale, long_valley, saddle
 
 POINTS = 2048  # of a curve, beyond which it is thinned
@@ -87,26 +88,70 @@ def curve(
     rows_of = legend_rows([n for n, _ in lines], size) if len(lines) > 1 else []
     under = len(rows_of) * (text_size(size) + 5)
     sheet = Sheet(size, round(size * 0.66) + under)
-    high = span(np.concatenate([v for _, v in lines]))
+    seen = extent([calm(v.tolist()) for _, v in lines])
+    high = span(np.asarray(seen if seen else ()))
     edge = 0.06 * (high[1] - high[0])
     first, last_at = min(at[0] for at in places), max(at[-1] for at in places)
     axes = Axes(sheet, (first, max(first + 1, last_at)), (high[0] - edge, high[1] + edge), size,
                 bottom=under)  # fmt: skip
     for k, (_, series) in enumerate(lines):
-        part: list[tuple[float, float]] = []
-        for i, v in enumerate(series):
-            if math.isfinite(v):
-                part.append(axes.at(float(places[k][i]), float(v)))
-            if (not math.isfinite(v) or i == len(series) - 1) and part:
-                sheet.line(part, ink().hues[k], 1.5)
-                if len(part) == 1:
-                    sheet.mark(0, part[0], 2.5, ink().hues[k])
-                part = []
+        for part in within([*zip(places[k].tolist(), series.tolist(), strict=True)], *axes.y):
+            points = [axes.at(*p) for p in part]
+            sheet.line(points, ink().hues[k], 1.5)
+            if len(points) == 1:
+                sheet.mark(0, points[0], 2.5, ink().hues[k])
+        if gone := leaves(series.tolist(), *axes.y):
+            leaving(sheet, axes, float(places[k][gone[0]]), gone[1], ink().hues[k])
     legend(sheet, rows_of, sheet.high - under, size, ink().hues, [2])
     if log:
         sheet.text(axes.left + 4, axes.top, "log₁₀", ink().dim, text_size(size), "lt")
     last = {n: float(v[-1]) if math.isfinite(v[-1]) else None for n, v in lines}
     return sheet.done(), {"last": last}
+
+
+Point = tuple[float, float]
+
+
+def within(points: Sequence[Point], low: float, high: float) -> list[list[Point]]:
+    """The parts of a line of points between two heights, cut where it crosses them; a value that is
+    not finite is a gap."""
+    parts: list[list[Point]] = []
+    for i, (x, y) in enumerate(points):
+        if low <= y <= high:
+            alone = not any(math.isfinite(p[1]) for p in (*points[max(i - 1, 0) : i],
+                                                          *points[i + 1 : i + 2]))  # fmt: skip
+            if alone:
+                parts.append([(x, y)])
+        if i and (cut := between(points[i - 1], (x, y), low, high)):
+            if parts and parts[-1][-1] == cut[0]:
+                parts[-1].append(cut[1])
+            else:
+                parts.append([*cut])
+    return parts
+
+
+def between(a: Point, b: Point, low: float, high: float) -> tuple[Point, Point] | None:
+    """The part of a segment between two heights, or None."""
+    if not (math.isfinite(a[1]) and math.isfinite(b[1])):
+        return None
+    if max(a[1], b[1]) < low or min(a[1], b[1]) > high:
+        return None
+
+    def end(p: Point) -> Point:
+        edge = min(max(p[1], low), high)
+        if edge == p[1]:
+            return p
+        return a[0] + (edge - a[1]) / (b[1] - a[1]) * (b[0] - a[0]), edge
+
+    return end(a), end(b)
+
+
+def leaving(sheet: Sheet, axes: Axes, x: float, above: bool, colour: Colour) -> None:
+    """A mark at the border of a plot: a line goes on beyond it."""
+    at, _ = axes.at(x, axes.y[0])
+    tip, foot = (axes.top, axes.top + 6) if above else (axes.bottom, axes.bottom - 6)
+    sheet.pen.polygon([(2 * at + 2 * dx, 2 * y) for dx, y in ((0, tip), (5, foot), (-5, foot))],
+                      fill=colour)  # fmt: skip
 
 
 @themed

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -13,6 +14,20 @@ from .source import Source, as_range
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MARGIN = 1.15  # augmented images are cut out of ones that are larger by this
+CHECKED = 20_000  # files of a folder whose beginnings are read before training: some seconds
+IN_A_ROW = 20  # files that can't be read, after which the folder is at fault
+NAMED = 5  # of those that are left out
+
+
+def opens(path: str) -> bool:
+    """Whether a file begins like an image. What is behind its header may still be damaged."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return min(picture.size) > 0
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def read_image(path: str, size: int, seed: int | None = None) -> Tensor:
@@ -183,28 +198,38 @@ class ImageFiles(torch.utils.data.Dataset[Any]):
         path, label = self.files[index]
         return as_range(read_image(path, self.size, seed), self.range), label
 
-    def __getitem__(self, index: tuple[int, int | None]) -> tuple[Tensor, int] | str:
+    def readable(self, index: int, seed: int | None = None) -> tuple[Tensor, int, list[str]]:
+        """An image and its class, of the file after it where that can't be read, and why."""
+        wrong: list[str] = []
+        for other in range(min(len(self.files), IN_A_ROW)):
+            try:
+                return *self.read((index + other) % len(self.files), seed), wrong
+            except OSError as error:
+                wrong.append(str(error))
+        raise OSError(f"{len(wrong)} files in a row can't be read; the first: {wrong[0]}")
+
+    def __getitem__(self, index: tuple[int, int | None]) -> tuple[Tensor, int, list[str]] | str:
         # The text of an error, as an error in a worker arrives with a page of traceback.
         try:
-            return self.read(*index)
+            return self.readable(*index)
         except OSError as error:
             return str(error)
 
 
-def joined(examples: list[Any]) -> tuple[Tensor, Tensor] | str:
-    """A batch, or the text of the first error."""
+def joined(examples: list[Any]) -> tuple[Tensor, Tensor, list[str]] | str:
+    """A batch and what could not be read, or the text of the first error."""
     for example in examples:
         if isinstance(example, str):
             return example
-    images, labels = zip(*examples, strict=True)
-    return torch.stack(images), torch.tensor(labels)
+    images, labels, wrong = zip(*examples, strict=True)
+    return torch.stack(images), torch.tensor(labels), [text for texts in wrong for text in texts]
 
 
 class ImageFolder(Source):
     """Pictures of a folder, batched by a DataLoader: image N 3 size size, label N.
 
     The endless order of examples is a function of the seed alone, so where a run is, is one
-    number, however far ahead the workers read.
+    number, however far ahead the workers read. Files that are no images are left out, and told.
     """
 
     def __init__(
@@ -226,12 +251,37 @@ class ImageFolder(Source):
         files = self.listed(os.path.expanduser(self.path))
         order = torch.randperm(len(files), generator=torch.Generator().manual_seed(0)).tolist()
         first = round(len(files) * self.part)
-        self.train = ImageFiles([files[i] for i in order[first:]], self.size, self.range)
-        self.test = ImageFiles([files[i] for i in order[:first]], self.size, self.range)
+        broken = self.broken([path for path, _ in files]) if len(files) <= CHECKED else set()
+        # Left out after the halves are dealt, so that a file that is mended moves no other.
+        self.train, self.test = (
+            ImageFiles([files[i] for i in part if files[i][0] not in broken], self.size, self.range)
+            for part in (order[first:], order[:first])
+        )
+        self.said = broken
         if not self.train.files:
             raise ValueError(f"{self.path}: only {len(files)} images; none is left to train on")
         self.drawn = 0
         self.batches: Iterator[Any] | None = None
+
+    def broken(self, paths: list[str]) -> set[str]:
+        """The files that are no images, told by name. Raises ValueError if no other is left."""
+        with ThreadPoolExecutor(8) as pool:  # a disk answers several questions at once
+            found = [p for p, fine in zip(paths, pool.map(opens, paths), strict=True) if not fine]
+        names = ", ".join(os.path.relpath(p, os.path.expanduser(self.path)) for p in found[:NAMED])
+        names += f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        if len(found) == len(paths):
+            raise ValueError(f"{self.path}: none of its files can be read as an image: {names}")
+        if found:
+            self.notes.append(f"{len(found)} of {len(paths)} files can't be read as images and are "
+                              f"left out: {names}; replace or remove them")  # fmt: skip
+        return set(found)
+
+    def tell(self, wrong: list[str]) -> None:
+        """Note files that turned out to be damaged, each once."""
+        for text in wrong:
+            if text not in self.said:
+                self.said.add(text)
+                self.notes.append(f"{text}; the file after it is drawn in its place")
 
     def listed(self, root: str) -> list[tuple[str, int]]:
         """(path, class) of each image, in alphabetical order."""
@@ -284,7 +334,8 @@ class ImageFolder(Source):
         if isinstance(batch, str):
             self.batches = None
             raise OSError(batch)
-        images, labels = batch
+        images, labels, wrong = batch
+        self.tell(wrong)
         self.drawn += self.batch * self.world
         return self.moved(images), self.moved(labels)
 
@@ -299,7 +350,8 @@ class ImageFolder(Source):
     def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
         """Held-out images start..stop, not augmented."""
         stop = min(stop, len(self.test.files))
-        images, labels = zip(*map(self.test.read, range(start, stop)), strict=True)
+        images, labels, wrong = zip(*map(self.test.readable, range(start, stop)), strict=True)
+        self.tell([text for texts in wrong for text in texts])
         return self.moved(torch.stack(images)), self.moved(torch.tensor(labels))
 
     def state(self) -> dict[str, Any]:

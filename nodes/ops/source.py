@@ -30,6 +30,7 @@ class Source:
         self.seed = (seed * 1_000_003 + zlib.crc32(name.encode())) % 2**63
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.rank, self.world = rank, world
+        self.notes: list[str] = []  # what a person should be told; whoever tells it takes it out
         self.load()
 
     def load(self) -> None:
@@ -73,6 +74,7 @@ class FixedBatch(Source):
         """Start the other source, and take them. Raises ValueError when there are too few."""
         super().start(name, seed, device, rank, world)
         self.of.start(name, seed, device)
+        self.notes = self.of.notes
         size = self.of.held_out_size()
         if size is not None and size < self.batch:
             raise ValueError(f"holds {size} examples out, and batch is {self.batch}; lower it")
