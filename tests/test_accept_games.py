@@ -148,7 +148,7 @@ def test_energies_tell_digits_from_noise_and_come_together(seed: int, record: Re
     real, fake = rows[-1]["of_real"], rows[-1]["of_fake"]
     record("ebgan", "energy of held-out digits", "–", real, seed, prototype=11.0)
     record("ebgan", "energy of noise over that of digits", "≥ 3", noise / real, seed)
-    record("ebgan", "energy of samples over that of digits", "½ to 2", fake / real, seed)
+    record("ebgan", "energy of samples over that of digits", "0.5 to 2", fake / real, seed)
     assert noise / real >= 3
     assert 0.5 <= fake / real <= 2
     begin = trained(of, seed, steps=1)[1]

@@ -24,7 +24,7 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
         record("lapgan", f"D's accuracy at {size} px", "0.5 to 0.95", told[level], seed)
         if level < 2:
             details[level] = last[f"energy{level}.of_made"] / last[f"energy{level}.of_real"]
-            record("lapgan", f"energy of made bands over real ones, {size} px", "½ to 2",
+            record("lapgan", f"energy of made bands over real ones, {size} px", "0.5 to 2",
                    details[level], seed)  # fmt: skip
 
     digits = FontDigits(1, count=1, held_out=1000, range="-1..1")
