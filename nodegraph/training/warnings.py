@@ -157,12 +157,14 @@ def player_wins(game: Game, rows: Sequence[Mapping[str, float]], first: float) -
     return None
 
 
-def steep(update: str, length: float, first: float) -> Warned | None:
-    """The gradient of an update of a game is far too long for the size of its losses."""
-    if not length <= STEEP * max(1.0, first):  # not a number is none that is small
+def steep(update: str, lengths: Sequence[float], first: float) -> Warned | None:
+    """The gradient of an update of a game is far too long for the size of its losses, not just in
+    passing."""
+    recent = lengths[-LOOKS:]
+    if len(recent) == LOOKS and min(recent) > STEEP * max(1.0, first):
         text = (
-            f"the gradient of {update} has the length {length:.3g}: its steps go anywhere; lower "
-            "its learning rate, normalise between layers, or go back to a checkpoint"
+            f"the gradient of {update} has the length {recent[-1]:.3g}: its steps go anywhere;"
+            " lower its learning rate, normalise between layers, or go back to a checkpoint"
         )
         return Warned("steep", update, text)
     return None
@@ -216,6 +218,7 @@ class Watch:
         self.said: dict[tuple[str, str], int] = {}
         self.of_update = {g.judge: g.judge_losses for g in self.games}
         self.of_update |= {g.player: g.player_losses for g in self.games}
+        self.lengths: dict[str, list[float]] = {name: [] for name in self.of_update}
         # A loss behind a reversal of the gradient is meant to rise.
         self.falling = [
             (update, loss)
@@ -253,7 +256,8 @@ class Watch:
         if not self.first:
             return []
         first = max(map(self.at_first, self.of_update[update]))
-        return self.new([steep(update, length, first)])
+        self.lengths[update].append(length)
+        return self.new([steep(update, self.lengths[update], first)])
 
     def spread(self, game: Game, value: float) -> list[Warned]:
         """What the spread of some samples of a player tells."""
