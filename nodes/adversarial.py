@@ -1,6 +1,6 @@
 """What adversarial training puts between networks."""
 
-from nodegraph.node import Axes, Function, Input, Module, Node, Output, Param, Recipe
+from nodegraph.node import Axes, Function, Input, Mismatch, Module, Node, Output, Param, Recipe
 
 
 class GradientReversal(Node):
@@ -74,3 +74,56 @@ class SoftLabels(Node):
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("flip", "cut")
         return Module(".ops.soft_labels.SoftLabels", self.low, self.high, **more)
+
+
+class Replay(Node):
+    """Some examples of before among those of now, so that a judge forgets no trick of its opponent.
+
+    It keeps `size` examples. Until it is full it stores each and passes it on; then each is swapped
+    with a random one of those with the given probability. In evaluation all are those of now.
+    Shrivastava et al., Learning from Simulated and Unsupervised Images through Adversarial
+    Training, CVPR 2017. N … → N …; no gradient flows back, as the kept ones have none.
+    """
+
+    category = "adversarial"
+    aliases = ("replay buffer", "image pool", "history", "past fakes", "память")
+    stops_gradient = True
+    stateful = True
+    x = Input("N ...")
+    y = Output("N ...")
+    size: int = Param(1280, min=1, max=1_000_000, doc="how many examples are kept")
+    probability: float = Param(0.5, min=0.0, max=1.0, doc="of a swap; 0 keeps nothing")
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        if self.probability and at.N > self.size:
+            raise Mismatch(f"x has {at.N} examples, {self.size} are kept", "keep more than a batch")
+        return {}
+
+    def recipe(self, at: Axes) -> Recipe:
+        if not self.probability:
+            return Function("torch.detach")
+        return Module(".ops.replay.Replay", self.size, tuple(at.rest), self.probability)
+
+
+class MinibatchStd(Node):
+    """A further map that says how much the examples of the batch differ.
+
+    The standard deviation over the batch of each number, averaged over all of them: one value,
+    everywhere. A judge that sees it takes no generator for real whose samples are all alike.
+
+    Karras et al., Progressive Growing of GANs, ICLR 2018; a short form of the minibatch
+    discrimination of Salimans et al., Improved Techniques for Training GANs, NIPS 2016.
+    N C … → N C+1 ….
+    """
+
+    category = "adversarial"
+    aliases = ("minibatch discrimination", "minibatch stddev", "mode collapse", "разброс батча")
+    normalises_batch = True
+    x = Input("N C ...")
+    y = Output("N C' ...")
+
+    def sizes(self, at: Axes) -> dict[str, int]:
+        return {"C'": at.C + 1}
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.minibatch_std.minibatch_std")

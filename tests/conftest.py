@@ -84,6 +84,7 @@ sizes, so it says how far the small preset is from the real thing.
 
 SHORT = "\n## Where it falls short\n\n"
 BOUND = re.compile(r"([<>≤≥]) (-?[\d.]+(?:e-?\d+)?)")
+RANGE = re.compile(r"(-?[\d.]+) to (-?[\d.]+)")
 
 
 def shown(value: float | str) -> str:
@@ -93,6 +94,8 @@ def shown(value: float | str) -> str:
 
 def misses(got: float, wanted: str) -> bool:
     """Whether a figure is beyond a bound that is a number; other bounds are in the tests."""
+    if ends := RANGE.fullmatch(wanted):
+        return not float(ends[1]) <= got <= float(ends[2])
     found = BOUND.fullmatch(wanted)
     if not found:
         return False

@@ -108,8 +108,9 @@ def test_a_gan_of_matrix_products_makes_digits(seed: int, record: Record) -> Non
     )
     found = measure("gan", images, first, seed, record, fall="≥ 10", class_entropy="≥ 2.5")
     assert found["class entropy"] >= 2.5
-    if found["fall"] < 10:  # it begins at the mean image, which is nearer than grey
-        pytest.xfail(f"the kernel distance falls by {found['fall']:.2g}, not by 10")
+    # It begins at the mean image, whose distance is 35, where that of grey is 58: the more there is
+    # to learn. With 1500 steps it had fallen by 5 and 6; 1500 more are worth a factor of 3.
+    assert found["fall"] >= 10
 
 
 # DCGAN -------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def test_energies_tell_digits_from_noise_and_come_together(seed: int, record: Re
     real, fake = rows[-1]["of_real"], rows[-1]["of_fake"]
     record("ebgan", "energy of held-out digits", "–", real, seed, prototype=11.0)
     record("ebgan", "energy of noise over that of digits", "≥ 3", noise / real, seed)
-    record("ebgan", "energy of samples over that of digits", "½ to 2", fake / real, seed)
+    record("ebgan", "energy of samples over that of digits", "0.5 to 2", fake / real, seed)
     assert noise / real >= 3
     assert 0.5 <= fake / real <= 2
     begin = trained(of, seed, steps=1)[1]
@@ -157,8 +158,9 @@ def test_energies_tell_digits_from_noise_and_come_together(seed: int, record: Re
     record(
         "ebgan", "pulling-away term, not minimised", "–", rows[-1]["alike"], seed, prototype=0.35
     )
-    if found["fall"] < 10:  # tried: half the rate for 2500 steps, the pulling-away term
-        pytest.xfail(f"the kernel distance falls by {found['fall']:.2g}, not by 10")
+    # With 1500 steps it was by 4, 24 and 3. A rate that falls to 0 does not help (seed 2: by 2.5),
+    # further steps do.
+    assert found["fall"] >= 10
 
 
 def test_pulling_away_pulls_codes_apart(record: Record) -> None:

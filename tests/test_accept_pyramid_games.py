@@ -24,7 +24,7 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
         record("lapgan", f"D's accuracy at {size} px", "0.5 to 0.95", told[level], seed)
         if level < 2:
             details[level] = last[f"energy{level}.of_made"] / last[f"energy{level}.of_real"]
-            record("lapgan", f"energy of made bands over real ones, {size} px", "½ to 2",
+            record("lapgan", f"energy of made bands over real ones, {size} px", "0.5 to 2",
                    details[level], seed)  # fmt: skip
 
     digits = FontDigits(1, count=1, held_out=1000, range="-1..1")
@@ -102,6 +102,8 @@ def test_an_adversary_makes_images_sharp_and_their_pixels_worse(seed: int, recor
     record("deepsim", "error of pixels over that of pixels alone", "≥ 1", worse, seed)
     nearer = seen["quick"] / seen["image_only"]
     record("deepsim", "error of such maps over that of pixels alone", "< 1", nearer, seed)
+    # Factors chosen with the seed 0, kept for 1 and 2. At an adversarial factor of 0.02, not 0.005,
+    # gradients are 2.1 and 1.3 of the targets' (seeds 0, 1), and the maps 1.18 and 0.9 as far off.
     assert sharp["image_only"] <= 0.75 and gain >= 0.1
     assert worse >= 1
     assert nearer < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from pathlib import Path
@@ -232,18 +233,97 @@ def test_a_great_circle_keeps_the_length_of_codes_where_a_line_does_not() -> Non
     torch.testing.assert_close(maps[..., 0, 0], way)
 
 
+def test_a_replay_is_that_of_a_plain_loop() -> None:
+    from nodegraph.nodes.ops.replay import Replay
+
+    pool, kept = Replay(10, (2,), 0.6), []
+    for batch in range(12):
+        x = torch.randn(4, 2)
+        torch.manual_seed(batch)
+        found = pool(x)
+        torch.manual_seed(batch)  # the draws of the loop: a chance for each, and different places
+        chances, places = torch.rand(4), torch.randperm(10)[:4]
+        wanted, full = [], len(kept) == 10  # it changes between batches alone
+        for row, chance, place in zip(x, chances, places, strict=True):
+            if full and chance < 0.6:
+                wanted.append(kept[place])
+                kept[place] = row
+            else:
+                wanted.append(row)
+                if not full and len(kept) < 10:
+                    kept.append(row)
+        assert torch.equal(found, torch.stack(wanted))
+        assert torch.equal(pool.kept[: len(kept)], torch.stack(kept))
+        assert torch.equal(found, x) is (batch < 3)
+    assert torch.equal(pool.eval()(x), x)
+    assert torch.equal(pool.kept, torch.stack(kept))
+
+
+def test_what_a_replay_keeps_is_no_less_than_a_batch() -> None:
+    text = """
+nodegraph: 1
+nodes:
+  z: {type: Noise, shape: [8], batch: 5}
+  past: {type: Replay, size: 4, in: {x: z}}
+"""
+    told = str(nodegraph.check(files.parse(text).graph)[0])
+    assert "x has 5 examples, 4 are kept" in told
+    for fits in (text.replace("size: 4", "size: 5"),
+                 text.replace("size: 4", "size: 4, probability: 0")):  # fmt: skip
+        assert nodegraph.check(files.parse(fits).graph) == []
+
+
+def test_only_the_update_of_the_judge_sees_what_is_replayed() -> None:
+    trainer = trainer_of("dcgan", "replay", batch=8, kept=16)
+    past = trainer.net.get_submodule("past")
+    alone(trainer, "g_step")
+    assert past.seen == 0 and not past.kept.any()
+    alone(trainer, "d_replay")
+    assert past.seen == 8 and past.kept[:8].any() and not past.kept[8:].any()
+
+
+def test_a_judge_is_told_how_much_a_batch_differs() -> None:
+    from nodegraph.nodes.ops.minibatch_std import minibatch_std
+
+    torch.manual_seed(0)
+    x = torch.randn(5, 3, 2, 4, dtype=torch.float64)
+    columns = [
+        math.sqrt(sum((v - sum(column) / 5) ** 2 for v in column) / 5 + 1e-8)
+        for column in x.flatten(1).T.tolist()
+    ]
+    y = minibatch_std(x)
+    assert torch.equal(y[:, :3], x) and y.shape == (5, 4, 2, 4)
+    torch.testing.assert_close(y[:, 3], torch.full((5, 2, 4), sum(columns) / 24).double())
+    assert minibatch_std(x[:1].expand(5, -1, -1, -1))[:, 3].max() < 1e-3
+    same = x[:1].repeat(5, 1, 1, 1).requires_grad_()
+    minibatch_std(same).sum().backward()  # the root of 0 has no gradient, were it not for a trifle
+    assert same.grad is not None and same.grad.isfinite().all()
+
+
+def test_a_second_head_learns_labels_and_the_generator_does_not_know_them() -> None:
+    trainer = trainer_of("dcgan", "named_digits", batch=8)
+    before = {k: v.clone() for k, v in trainer.net.named_parameters()}
+    alone(trainer, "g_step")
+    assert torch.equal(trainer.net.judge_real.scores.weight, before["judge_real.scores.weight"])
+    alone(trainer, "d_named")
+    assert not torch.equal(trainer.net.judge_real.scores.weight, before["judge_real.scores.weight"])
+    assert trainer.net.judge_real.scores.weight.shape == (10, 3136)
+
+
 @pytest.mark.parametrize(
     "preset", [p for p in graph("dcgan").presets if p not in ("quick", "paper")]
 )
 def test_each_trick_trains_and_changes_what_is_trained(preset: str) -> None:
-    def losses_of(preset: str) -> list[float]:
-        more = {"flip": 0.5} if preset == "flipped_labels" else {}
-        trainer = trainer_of("dcgan", preset, batch=8, steps=1, **more)
-        return [float(v) for e in trainer.events() if isinstance(e, Stepped)
-                for v in e.losses.values()]  # fmt: skip
-
-    plain, other = losses_of("quick"), losses_of(preset)
+    more = {"flipped_labels": {"flip": 0.5}, "replay": {"kept": 8}}.get(preset, {})
+    plain, other = two_steps_of("quick"), two_steps_of(preset, **more)
     assert all(map(math.isfinite, other)) and plain != other
+
+
+@functools.cache
+def two_steps_of(preset: str, **more: object) -> list[float]:
+    """The losses of a trick."""
+    events = trainer_of("dcgan", preset, batch=8, steps=2, **more).events()
+    return [float(v) for e in events if isinstance(e, Stepped) for v in e.losses.values()]
 
 
 RANGES = """

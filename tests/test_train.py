@@ -327,6 +327,7 @@ def finish(made: Trainer) -> dict[str, torch.Tensor]:
     [
         ("lenet", {"steps": 40}, 23),
         ("dcgan", {"steps": 6, "batch": 16}, 4),
+        ("dcgan", {"steps": 6, "batch": 8, "kept": 20, "past": 0.7, "critics": ["d_replay"]}, 4),
         ("dann", {"steps": 6, "count": 200}, 3),
         ("texture_random_filters", {"size": 56, "image": (1, 3, 56, 56), "maps": 2, "steps": 4}, 2),
         ("gmmn_ae", {"batch": 50, "count": 200, "ae_steps": 3, "steps": 3}, 4),

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from test_apply import begun, named, steps
+from test_apply import begun, named, same, steps
 
 from nodegraph import files
 from nodegraph.checks import check
-from nodegraph.training.warnings import AGAIN, Kernels, Samples, Watch, games
+from nodegraph.training.warnings import AGAIN, Kernels, Looks, Samples, Watch, games
 
 
 def watch(name: str, **settings: Any) -> Watch:
@@ -49,6 +49,82 @@ def game(judge: float, player: float) -> dict[str, float]:
 )
 def test_a_judge_that_has_won_is_told(rows: list[dict[str, float]], wanted: list[str]) -> None:
     assert codes(watch("dcgan"), rows) == wanted
+
+
+SPIKES = [game(3.0 if i % 8 == 7 else 0.05, 2.0) for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([game(1.4, 0.7)] * 10 + SPIKES, ["judge_swings"]),
+        ([game(4.0, 0.7)] * 10 + SPIKES, []),  # it knows more than at first, even so
+        ([game(1.4, 0.7)] * 10 + [game(1.0 + 0.5 * (-1) ** i, 2.0) for i in range(60)], []),
+        ([game(1.4, 0.7)] * 10 + [game(0.05 + 0.06 * (i % 3), 2.0) for i in range(60)], []),
+    ],
+)
+def test_a_judge_that_is_sure_and_wrong_in_turn_is_told(
+    rows: list[dict[str, float]], wanted: list[str]
+) -> None:
+    assert codes(watch("dcgan"), rows) == wanted
+
+
+def falling(start: float, to: float, judge: float) -> list[dict[str, float]]:
+    """The player's loss falls, that of the judge goes from 1.4 to `judge`."""
+    return [game(1.4 + (judge - 1.4) * i / 59, start + (to - start) * i / 59) for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ([game(1.4, 0.7)] * 10 + falling(0.7, 0.05, judge=3.0), ["player_wins"]),
+        ([game(1.4, 0.7)] * 10 + falling(4.0, 0.9, judge=3.0), []),  # it had been behind
+        ([game(1.4, 0.7)] * 10 + falling(0.7, 0.05, judge=0.5), []),  # the judge learns, too
+        ([game(1.4, 0.7)] * 10 + falling(0.7, 0.5, judge=3.0), []),
+    ],
+)
+def test_a_player_that_is_let_off_with_garbage_is_told(
+    rows: list[dict[str, float]], wanted: list[str]
+) -> None:
+    assert codes(watch("dcgan"), rows) == wanted
+
+
+def test_a_gradient_that_is_far_too_long_for_its_losses_is_told() -> None:
+    found = watch("dcgan")
+    assert found.gradient("d_step", 1e9) == []  # no loss is known yet
+    found.losses(game(1.4, 0.7))
+    for length in (101.0, 400.0, 99.0, 102.0, 103.0):  # peaks pass
+        assert found.gradient("d_step", length) == []
+    (told,) = found.gradient("d_step", 104.0)
+    assert (told.code, told.node) == ("steep", "d_step") and "the length 104" in told.text
+    assert found.gradient("d_step", 105.0) == []  # said already
+    sums = watch("dcgan")
+    sums.losses(game(400.0, 200.0))  # sums over pixels have gradients of their own size
+    assert [sums.gradient("g_step", 5000.0) for _ in range(4)] == [[]] * 4
+
+
+def test_gradients_of_games_are_looked_at_and_left_as_they_are() -> None:
+    plain, made = (steps(begun(named("dcgan")), 1) for _ in range(2))
+    looks = Looks(made, Watch(made.body, made.graph.train[0]))
+    assert looks.gradients.read() == {}  # no step since
+    assert made.stage is not None
+    judged: list[float] = []
+    made.stage.optimisers["d_step"].register_step_pre_hook(
+        lambda o, *_: judged.append(
+            float(torch.cat([p.grad.flatten() for p in o.param_groups[0]["params"]]).norm())
+        )
+    )
+    steps(made, 2), steps(plain, 2)
+    found = looks.gradients.read()
+    assert set(found) == {"d_step", "g_step"} and found["g_step"] > 0
+    assert found["d_step"] == pytest.approx(judged[0], rel=1e-5) != pytest.approx(judged[1])
+    assert same(made, plain)
+    looks.watch.losses(game(1.4, 0.7))
+    told = []
+    for _ in range(3):
+        looks.gradients.lengths = {"g_step": 1e4}
+        told += looks.look()
+    assert [(w.code, w.node) for w in told] == [("steep", "g_step")]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from functools import partial
+from math import hypot
+from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,6 +34,8 @@ WON = 0.1  # the loss of a judge that is hardly ever wrong
 RISE = 1.5  # how much a loss must rise over the window
 JUMP = 20.0  # times what it was at the beginning, a loss has left all bounds
 FIRST = 10  # rows that say how large a loss was at the beginning
+GAINS = 0.5  # of its loss at first, below which a player that still gains has an easy game
+STEEP = 100.0  # the length of a gradient whose losses were about 1 at the beginning
 COLLAPSED = 0.02  # of the spread that samples had
 LOOKS = 3  # in a row that must see it
 SAMPLES = 64
@@ -98,6 +102,12 @@ def _made(body: Body, players: set[str], judges: set[str]) -> Iterator[Ref]:
 # Rules over losses: rows are the oldest first ----------------------------------------------------
 
 
+def _quarters(values: Sequence[float]) -> list[float]:
+    """The means of the four quarters of a window."""
+    size = len(values) // 4
+    return [fmean(values[i * size : (i + 1) * size]) for i in range(4)]
+
+
 def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None:
     """The judge is hardly ever wrong, and the player falls behind."""
     rows = rows[-WINDOW // 2 :]
@@ -116,13 +126,56 @@ def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None
     return None
 
 
+def judge_swings(game: Game, rows: Sequence[Mapping[str, float]], first: float) -> Warned | None:
+    """The judge's loss jumps about: it deviates from its mean by more than that, and up to above
+    what it was when the judge knew nothing."""
+    judge = [sum(r[name] for name in game.judge_losses) for r in rows]
+    if pstdev(judge) > fmean(judge) > 0 and max(judge) > first:
+        text = (
+            f"the loss of {game.judge} jumps about, from {min(judge):.3g} to {max(judge):.3g}: it "
+            f"is sure, and wrong in turn; lower its learning rate, or soften its labels"
+        )
+        return Warned("judge_swings", game.judge, text)
+    return None
+
+
+def player_wins(game: Game, rows: Sequence[Mapping[str, float]], first: float) -> Warned | None:
+    """The player's loss falls from quarter to quarter of the window, far below where it began, and
+    the judge's rises: what it makes need not be good for that."""
+    player, judge = (
+        _quarters([sum(r[name] for name in names) for r in rows])
+        for names in (game.player_losses, game.judge_losses)
+    )
+    falls = all(a > b for a, b in zip(player, player[1:], strict=False))
+    if falls and player[3] < GAINS * min(player[0], first) and judge[3] > judge[0]:
+        text = (
+            f"the loss of {game.player} falls steadily, to {player[3]:.3g}, while that of "
+            f"{game.judge} rises: {game.judge} takes for real whatever it is shown, also garbage; "
+            f"raise its learning rate, or run it more often"
+        )
+        return Warned("player_wins", game.player, text)
+    return None
+
+
+def steep(update: str, lengths: Sequence[float], first: float) -> Warned | None:
+    """The gradient of an update of a game is far too long for the size of its losses, not just in
+    passing."""
+    recent = lengths[-LOOKS:]
+    if len(recent) == LOOKS and min(recent) > STEEP * max(1.0, first):
+        text = (
+            f"the gradient of {update} has the length {recent[-1]:.3g}: its steps go anywhere;"
+            " lower its learning rate, normalise between layers, or go back to a checkpoint"
+        )
+        return Warned("steep", update, text)
+    return None
+
+
 def rate_too_high(
     update: str, loss: str, rows: Sequence[Mapping[str, float]], first: float
 ) -> Warned | None:
     """A loss rises from quarter to quarter of the window, back to where it began; or it jumps far
     above that."""
-    size = len(rows) // 4
-    means = [fmean(r[loss] for r in rows[i * size : (i + 1) * size]) for i in range(4)]
+    means = _quarters([r[loss] for r in rows])
     highest = max(r[loss] for r in rows)
     if highest > JUMP * first > 0:
         text = (
@@ -163,12 +216,14 @@ class Watch:
         self.spreads: dict[Game, list[float]] = {game: [] for game in self.games}
         self.count = 0
         self.said: dict[tuple[str, str], int] = {}
-        playing = {name for g in self.games for name in (g.judge, g.player)}
+        self.of_update = {g.judge: g.judge_losses for g in self.games}
+        self.of_update |= {g.player: g.player_losses for g in self.games}
+        self.lengths: dict[str, list[float]] = {name: [] for name in self.of_update}
         # A loss behind a reversal of the gradient is meant to rise.
         self.falling = [
             (update, loss)
             for update in dict.fromkeys(map(str, stage.run))
-            if update in body.calls and update not in playing
+            if update in body.calls and update not in self.of_update
             for loss in losses_of(body, update)
             if not any(_adversarial(body, n) for n in behind(body, [Ref.parse(loss)]))
         ]
@@ -185,10 +240,24 @@ class Watch:
             return []
         rows = [*self.rows]
         found = [judge_wins(game, rows) for game in self.games]
+        for game in self.games:
+            found.append(judge_swings(game, rows, sum(map(self.at_first, game.judge_losses))))
+            found.append(player_wins(game, rows, sum(map(self.at_first, game.player_losses))))
         for update, loss in self.falling:
-            first = fmean(r[loss] for r in self.first)
-            found.append(rate_too_high(update, loss, rows, first))
+            found.append(rate_too_high(update, loss, rows, self.at_first(loss)))
         return self.new(found)
+
+    def at_first(self, loss: str) -> float:
+        """What a loss was at the beginning."""
+        return fmean(r[loss] for r in self.first)
+
+    def gradient(self, update: str, length: float) -> list[Warned]:
+        """What the length of the last gradient of an update of a game tells."""
+        if not self.first:
+            return []
+        first = max(map(self.at_first, self.of_update[update]))
+        self.lengths[update].append(length)
+        return self.new([steep(update, self.lengths[update], first)])
 
     def spread(self, game: Game, value: float) -> list[Warned]:
         """What the spread of some samples of a player tells."""
@@ -302,3 +371,44 @@ def unfit(call: Call, path: str, points: Tensor) -> Warned | None:
         f"hardly pulls; set {call.node.kernel_for(median)}"
     )
     return Warned("kernel_width", path.partition("/")[0], text)
+
+
+class Gradients:
+    """The length of the gradient of some updates, at the first step after each reading."""
+
+    def __init__(self, optimisers: Mapping[str, torch.optim.Optimizer]) -> None:
+        self.lengths: dict[str, float] = {}
+        for name, optimiser in optimisers.items():
+            # After the step it is gone.
+            optimiser.register_step_pre_hook(partial(self.take, name))
+
+    def take(self, name: str, optimiser: torch.optim.Optimizer, *_: object) -> None:
+        """Measure, where it has not been done."""
+        if name not in self.lengths:
+            parts = [p.grad for group in optimiser.param_groups for p in group["params"]]
+            self.lengths[name] = hypot(*(float(g.norm()) for g in parts if g is not None))
+
+    def read(self) -> dict[str, float]:
+        """What was measured since the last reading."""
+        found, self.lengths = self.lengths, {}
+        return found
+
+
+class Looks:
+    """Looks at a stage, now and then: at samples and gradients of its games, and at kernels."""
+
+    def __init__(self, trainer: Trainer, watch: Watch) -> None:
+        self.watch = watch
+        self.samples = {game: Samples(trainer, game) for game in watch.games}
+        self.kernels = Kernels(trainer, trainer.graph.train[trainer.index])
+        optimisers = trainer.stage.optimisers if trainer.stage else {}
+        self.gradients = Gradients({n: o for n, o in optimisers.items() if n in watch.of_update})
+
+    def look(self) -> list[Warned]:
+        """What they tell."""
+        found = []
+        for game, made in self.samples.items():
+            found += self.watch.spread(game, made.spread())
+        for update, length in self.gradients.read().items():
+            found += self.watch.gradient(update, length)
+        return found + self.kernels.look()

@@ -16,7 +16,7 @@ from ..graph import Graph, GraphError
 from ..training import run as runs
 from ..training.faults import Fault
 from ..training.trainer import Applied, Event, Noted, Options, Saved, Stepped, Trainer, Watched
-from ..training.warnings import Kernels, Samples, Warned, Watch
+from ..training.warnings import Looks, Warned, Watch
 from .frames import Frame, ProtocolError
 from .outbox import Outbox
 
@@ -29,7 +29,7 @@ STATUS_EVERY = 0.25  # seconds between two reports while it runs
 PREVIEWS_EVERY = 0.1  # the least that can be asked for
 SHARE = 0.02  # of the time of training that previews may take
 RATE_OVER = 2.0  # seconds over which steps are counted
-SAMPLES_EVERY = 5.0  # seconds between two looks at what players make
+GAMES_EVERY = 5.0  # seconds between two looks at what players make, and at gradients
 ENDS = 10.0  # seconds that the worker before may take to end
 LONGEST = 60.0  # seconds to wait at once
 DRAIN = 5.0  # seconds that the editor may take to read the last words
@@ -63,7 +63,8 @@ class Trainee:
         self.troubles: set[tuple[str, type]] = set()  # with what only watches, told already
         self.stale = False  # what is shown is not what there is
         self.times: deque[float] = deque(maxlen=1000)  # of the last steps
-        self.watch: tuple[int, Watch, list[Samples], Kernels] | None = None  # a stage, its rules
+        self.watch: tuple[int, Watch] | None = None  # the stage, and its rules
+        self.looks: Looks | None = None  # at what it does
         self.looked_at = 0.0
         self.costs: deque[float] = deque(maxlen=3)  # seconds that the last previews took
         self.rows_at = self.status_at = self.previews_at = self.step_at = 0.0
@@ -298,7 +299,7 @@ class Trainee:
                 self.tell(event)
 
         if self.guarded({}, work):
-            self.aside("samples", "a look at the samples", self.look_at_samples)
+            self.aside("samples", "a look at the samples", self.look_at_games)
             if self.previews is not None:
                 self.aside("preview", "a view of each step", self.previews.follow_step)
         else:
@@ -397,36 +398,31 @@ class Trainee:
                 self.troubles.add(kind)
                 self.warn(code, "", f"{what} failed: {type(wrong).__name__}: {wrong}"[:500])
 
-    def watched(self) -> tuple[int, Watch, list[Samples], Kernels] | None:
+    def watched(self) -> Watch | None:
         """The rules over the stage at hand."""
         trainer = self.trainer
         assert trainer is not None
         if trainer.finished:
             return None
         if self.watch is None or self.watch[0] != trainer.index:
-            stage = trainer.graph.train[trainer.index]
-            watch = Watch(trainer.body, stage)
-            self.watch = trainer.index, watch, [], Kernels(trainer, stage)
-        return self.watch
+            self.watch = trainer.index, Watch(trainer.body, trainer.graph.train[trainer.index])
+        return self.watch[1]
 
     def look_at_losses(self, losses: Mapping[str, float]) -> None:
         """Whether the losses go as they should."""
-        if found := self.watched():
-            self.warn_all(found[1].losses(losses))
+        if watch := self.watched():
+            self.warn_all(watch.losses(losses))
 
-    def look_at_samples(self) -> None:
-        """Whether what players make is still diverse, and fits the kernels, now and then."""
+    def look_at_games(self) -> None:
+        """Whether samples are diverse, and gradients and kernels of use, now and then."""
         now = time.monotonic()
-        if now - self.looked_at < SAMPLES_EVERY or not (found := self.watched()):
+        if now - self.looked_at < GAMES_EVERY or not (watch := self.watched()):
             return
         self.looked_at = now
-        _, watch, samples, kernels = found
-        if not samples:
+        if self.looks is None or self.looks.watch is not watch:
             assert self.trainer is not None
-            samples += [Samples(self.trainer, game) for game in watch.games]
-        for game, made in zip(watch.games, samples, strict=True):
-            self.warn_all(watch.spread(game, made.spread()))
-        self.warn_all(kernels.look())
+            self.looks = Looks(self.trainer, watch)
+        self.warn_all(self.looks.look())
 
     def turn(self, state: str) -> None:
         """Run, pause or be finished, and say so."""
