@@ -289,7 +289,7 @@ def test_what_nice_does_to_pictures_is_undone(double: bool) -> None:
 def test_what_nice_stretches_is_the_determinant_of_its_jacobian() -> None:
     there = shaken(nodegraph.compile(nice(), ["dequantise"], ["scaling.y", "scaling.s"]), 0.5)
     with torch.no_grad():
-        there.get_parameter("scaling.s.value").copy_(torch.linspace(-1, 2, 8))
+        there.get_parameter("scaling.w.value").copy_(torch.linspace(-0.1, 0.2, 8))
     there = there.double()
     moved = nodegraph.compile(nice(), ["dequantise"], ["joined"]).double()
     moved.load_state_dict({k: v for k, v in there.state_dict().items() if k in moved.state_dict()})
