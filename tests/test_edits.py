@@ -698,7 +698,7 @@ def some(data, graph: Graph) -> list[str]:
 
 TestEditing = Editing.TestCase
 TestEditing.settings = settings(
-    max_examples=300,
+    max_examples=150,
     stateful_step_count=50,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking one takes minutes
