@@ -144,14 +144,7 @@ def test_a_pixelcnn_predicts_pixels_that_it_has_not_seen(seed: int, record: Reco
     record("pixelcnn", "control: nats of independent draws", "> 2 · held-out",
            nats(independent), seed)  # fmt: skip
     record("pixelcnn", "pixels that still change after drawing", "0", rows[-1]["changing"], seed)
-    assert held_out <= 0.75 * bernoulli.item()
+    assert held_out <= 0.6 * bernoulli.item()
     assert nats(canvas) <= 1.5 * held_out
     assert nats(independent) > 2 * held_out
     assert rows[-1]["changing"] == 0
-    if held_out > 0.6 * bernoulli.item():
-        # Seed 0 after 2,000 steps of 64 with a rate from 0.004 to 0 (150 s): 27.2. More maps are
-        # untried.
-        pytest.xfail(
-            f"{held_out:.1f} nats are not 40 % below those of independent pixels; after "
-            "five times the steps, at a rate that falls to 0, it is 27.2, 38 % below"
-        )
