@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("train", help="train a graph")
     sub.set_defaults(command=train)
     sub.add_argument("file", nargs="?", type=Path, help="a graph's YAML file")
-    _chosen(sub)
+    _chosen(sub, "a preset of the file; of several, a,b,c, each is trained and all are compared")
     sub.add_argument("--seed", type=seed, help="of initial weights and all draws (0)")
     sub.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (auto)")
     sub.add_argument("--amp", action="store_true", help="compute in bfloat16 where it is safe")
@@ -86,6 +86,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, help="of what is drawn without an input (0)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
     _chosen(sub)
+
+    sub = commands.add_parser("compare", help="lay the curves of runs over each other")
+    sub.set_defaults(command=compare)
+    sub.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a run's folder")
+    sub.add_argument(
+        "--output", type=Path, metavar="PICTURE", help="of the curves: .png, .svg, .pdf"
+    )
 
     sub = commands.add_parser("check", help="list all problems of graphs")
     sub.set_defaults(command=check)
@@ -161,8 +168,8 @@ def interval(text: str) -> int:
     return int(text)
 
 
-def _chosen(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--preset", default="", metavar="NAME", help="a preset of the file")
+def _chosen(sub: argparse.ArgumentParser, preset: str = "a preset of the file") -> None:
+    sub.add_argument("--preset", default="", metavar="NAME", help=preset)
     sub.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the file"
     )
@@ -379,7 +386,9 @@ def places(document: Document) -> Any:
 
 
 def train(options: argparse.Namespace) -> int:
-    """`nodegraph train FILE`"""
+    """`nodegraph train FILE`; of several presets, `--preset quick,source_only`, each in turn."""
+    if len(presets := options.preset.split(",")) > 1:
+        return train_each(options, presets)
     from . import files
     from .checks import check_chosen
     from .graph import GraphError, choose
@@ -420,6 +429,40 @@ def train(options: argparse.Namespace) -> int:
         document.text, places(document),
     )  # fmt: skip
     return follow(trainer, options.tensorboard)
+
+
+def train_each(options: argparse.Namespace, presets: list[str]) -> int:
+    """Train one preset after the other, the names of their folders ending in theirs; compare."""
+    from . import files, runs
+    from .graph import GraphError, choose
+
+    if options.file is None:
+        raise GraphError("name a graph to train its presets")
+    graph = files.read(options.file).graph
+    for preset in presets:
+        choose(graph, preset, settings(options.set))  # before the first is trained
+    base = options.out or runs.folder_for(graph, Path("runs"))
+    folders = [base.with_name(f"{base.name}-{preset}") for preset in presets]
+    for preset, folder in zip(presets, folders):
+        print(f"preset {preset}")
+        if status := train(
+            argparse.Namespace(**{**vars(options), "preset": preset, "out": folder})
+        ):
+            return status
+    picture = base.with_name(f"{base.name}-compared.png")
+    return compare(argparse.Namespace(runs=folders, output=picture))
+
+
+def compare(options: argparse.Namespace) -> int:
+    """`nodegraph compare RUN RUN --output curves.png`"""
+    from .compare import read, table, write
+
+    found = read(options.runs)
+    print(table(found))
+    if options.output is not None:
+        write(found, options.output)
+        print(f"wrote {options.output}")
+    return 0
 
 
 def attacked(graph: Graph, victim: str) -> tuple[Document, Graph]:

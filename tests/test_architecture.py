@@ -32,6 +32,7 @@ RULES: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
         (*STDLIB, *LIGHT, "platformdirs"),
         (),
     ),
+    (r"nodegraph/compare\.py", (*STDLIB, *LIGHT), ("matplotlib",)),
     (r"nodegraph/[a-z_]+\.py", (*STDLIB, *LIGHT, "yaml", "numpy"), ("nodegraph.nodes",)),
     (
         r"nodegraph/compiler/(__init__|plan|source)\.py",

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
+from nodegraph import compare, runs
 from nodegraph.cli import main, settings
 from nodegraph.graph import GraphError
 
@@ -94,6 +96,36 @@ def test_a_run_is_attacked_by_one_command(
         status, text = says(capsys, "train", pgd, *wrong)
         assert status == 1 and sentence in text and len(text.splitlines()) == 1
     assert says(capsys, "train", "--resume", "attack", "--victim", "run")[0] == 1
+
+
+def test_presets_are_trained_in_turn_and_compared(
+    tiny: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = TINY.replace("groups:", "presets: {slow: {lr: 0.001}, fast: {lr: 1}}\ngroups:")
+    tiny.write_text(text)
+    status, text = says(capsys, "train", "tiny.yaml", "--preset", "slow,fast", "--out", "a-run")
+    assert status == 0, text
+    slow, fast = (runs.rows(tmp_path / f"a-run-{name}") for name in ("slow", "fast"))
+    last = [f"{rows[-1]['loss']:.4g}" for rows in (slow, fast)]
+    *_, names, numbers, wrote = text.splitlines()
+    assert names.split() == ["slow", "fast"] and numbers.split() == ["loss", *last]
+    assert last[0] > last[1] and wrote == "wrote a-run-compared.png"
+    found = compare.read([tmp_path / "a-run-slow", tmp_path / "a-run-fast"])
+    (panel,) = compare.picture(found).axes
+    for line, rows in zip(panel.get_lines(), (slow, fast)):
+        points = [(r["step"], r["loss"]) for r in rows if r["kind"] == "metric"]
+        assert [*zip(*line.get_data())] == points and len(points) > 1
+    with Image.open(tmp_path / "a-run-compared.png") as drawn:
+        assert drawn.width > 300
+    for words, sentence in (
+        (("compare", "a-run-slow", "nowhere"), "nowhere is no folder of a run"),
+        (("compare", "a-run-slow", "--output", "a.png"), "no two runs of a-run-slow have a curve"),
+        (("compare", "a-run-slow", "a-run-fast", "--output", "a.txt"), "ends in .png, .svg, .pdf"),
+        (("train", "tiny.yaml", "--preset", "slow,no"), "no preset 'no'"),
+    ):
+        status, text = says(capsys, *words)
+        assert status == 1 and sentence in text.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()  # nothing was trained before the mistake was found
 
 
 def test_a_graph_that_does_not_train_is_not_exported(
