@@ -128,6 +128,20 @@ def test_noise_has_the_shape_of_what_flows_in() -> None:
         assert not torch.equal(x, draw(torch.zeros(20_000)))
 
 
+def test_noise_of_a_coarser_scale_is_a_picture_made_small() -> None:
+    node = standard()["Noise"](shape=(3, 48, 50), factor=4, batch=2)
+    assert node.shapes({}) == {"z": (2, 3, 12, 13)} and node.drawn() == (3, 12, 13)
+    assert standard()["Noise"](shape=(7,), factor=4).drawn() == (7,)
+
+
+@pytest.mark.parametrize("preset, size", [("quick", 48), ("twice_as_large", 96)])
+def test_one_number_sets_the_size_of_all_noises(preset: str, size: int) -> None:
+    calls = body("texture_net", preset).calls
+    for i, factor in enumerate((16, 8, 4, 2, 1), 1):
+        assert calls[f"noise{i}"].outputs["z"].shape[2:] == (size // factor,) * 2
+    assert calls["generator"].outputs["image"].shape[2:] == (size, size)
+
+
 # Sizes --------------------------------------------------------------------------------------------
 
 
@@ -138,8 +152,9 @@ def test_noise_has_the_shape_of_what_flows_in() -> None:
         ("texture_net", "six_scales", "generator", 116_915),
         ("texture_net", "paper", "generator", 71_659),
         ("texture_net", "paper_six", "generator", 116_915),
+        ("texture_net", "paper", "filters", 12_944_960),  # VGG-19 up to conv5_1
         ("style_net", "paper", "generator", 118_211),
-        ("style_net", "paper", "described", 12_944_960),  # VGG-19 up to conv5_1
+        ("style_net", "paper", "described", 12_944_960),
         ("style_net_residual", "paper", "generator", 1_679_235),
         ("style_net_residual", "paper", "described", 7_635_264),  # VGG-16 up to conv4_3
         ("neural_style", "paper", "described", 12_944_960),
@@ -157,12 +172,10 @@ def test_the_generators_have_the_published_sizes(
     ("style_net_residual", {"size": 48, "style_size": 32, "batch": 1}),
     ("neural_style", {"size": 32, "style_size": 48, "image": (1, 3, 32, 32)}),
     ("texture_gatys", {"size": 32, "image": (1, 3, 32, 32), "iterations": 1}),
-    ("texture_net", {"size": 32, "image": (1, 3, 32, 32), "batch": 2, "optimise_steps": 1}
-     | {f"z{i}": (3, 2**i, 2**i) for i in range(1, 6)}),
+    ("texture_net", {"size": 32, "source_size": 32, "batch": 2, "optimise_steps": 1}),
 ])  # fmt: skip
 def test_the_papers_presets_take_two_steps(name: str, settings: dict[str, Any]) -> None:
-    known = NOTHING if name != "texture_net" else {}
-    made = started(name, "paper", **known, **settings)
+    made = started(name, "paper", **NOTHING, **settings)
     for _ in range(2):
         losses = made.step()
         assert all(math.isfinite(v) for v in losses.values())
@@ -333,8 +346,7 @@ def test_the_plot_says_how_many_times_as_long() -> None:
 
 
 def test_the_log_says_what_the_steps_took_and_the_view_reads_it(tmp_path: Path) -> None:
-    small = {"size": 16, "image": (1, 3, 16, 16), "batch": 2, "optimise_steps": 3, "steps": 2}
-    small |= {f"z{i}": (3, 2 ** (i - 1), 2 ** (i - 1)) for i in range(1, 6)}
+    small = {"size": 16, "source_size": 16, "batch": 2, "optimise_steps": 3, "steps": 2}
     made = run.start(graph("texture_net"), "quick", small, run=tmp_path / "r", options=Options(0))
     made.logged = math.inf  # only what must be logged is
     events = made.events()
@@ -411,6 +423,6 @@ def test_the_generator_is_fed_and_graded_as_the_paper_has_it() -> None:
         (z,) = trainer.sources[f"noise{i}"].draw()
         assert 0 <= z.min() and z.max() <= 1 and abs(z.mean() - 0.5) < 0.1
     x = torch.randn(1, 3, 48, 48)
-    grade = nodegraph.compile(graph("texture_net"), ["generator"], ["other"])
+    grade = nodegraph.compile(graph("texture_net"), ["generator"], ["other.gram"])
     with torch.no_grad():  # without a bias, doubled maps have four times the Gram matrix
         torch.testing.assert_close(grade(2 * x), 4 * grade(x), rtol=1e-3, atol=1e-6)
