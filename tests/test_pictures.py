@@ -17,7 +17,7 @@ from torch.nn import functional
 import nodegraph
 from nodegraph import files
 from nodegraph.training import checkpoint
-from nodegraph.training.pictures import read
+from nodegraph.training.pictures import is_difference, read
 
 CONVS = """\
 nodegraph: 1
@@ -164,6 +164,29 @@ def test_pictures_of_16_bits_and_with_holes_are_read_as_they_look(tmp_path: Path
     assert (
         found.shape == (4, 4, 3) and (found[0, 0] == (10, 20, 30)).all() and found[1:].min() == 255
     )
+
+
+def test_what_lies_around_0_is_shown_around_grey(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, given = str(ROOT / "graphs" / "pyramid.yaml"), photo(tmp_path / "a.png", (65, 65))
+    words = ("run", name, "--input", str(given), "--output")
+    status, told = says(capsys, *words, str(tmp_path / "L0.png"), "--to", "pyramid.L0")
+    assert status == 0 and "pyramid.L0 has values around 0: −1 is black, 0 grey" in told
+    net = nodegraph.compile(nodegraph.load(Path(name)), ["image"], ["pyramid.L0"])
+    with torch.no_grad():
+        band = net(pixels(given)[None] / 255)[0]
+    assert band.min() < -0.1
+    wanted = (band + 1) / 2 * 255
+    assert (pixels(tmp_path / "L0.png") - wanted).abs().max() <= 0.51
+    status, told = says(capsys, *words, str(tmp_path / "G1.png"), "--to", "pyramid.G1")
+    assert status == 0 and "grey" not in told
+
+
+def test_a_picture_that_overshoots_is_no_difference() -> None:
+    assert is_difference(torch.tensor([-0.3, 0.0, 0.3, 0.1, -0.1]))
+    assert not is_difference(torch.tensor([-0.3, 0.9, 0.5, 1.2]))
+    assert not is_difference(torch.zeros(4))
 
 
 def test_a_part_is_named_and_the_other_sources_are_drawn(
