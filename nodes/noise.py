@@ -22,7 +22,8 @@ class Noise(Source):
 
     `uniform` in low … high; `normal` with mean 0 and deviation 1; `sphere`: a random direction of
     length √d. Goodfellow et al., Generative Adversarial Nets, NIPS 2014, take ±√3: variance 1.
-    N shape.
+    N shape; with a `factor`, `shape` C H W is of a picture, and the noise that of a coarser scale:
+    N C ⌈H/factor⌉ ⌈W/factor⌉.
     """
 
     aliases = ("latent", "code", "z", "random", "prior", "шум", "латентный код")
@@ -32,6 +33,7 @@ class Noise(Source):
     distribution: Literal["normal", "uniform", "sphere"] = Param("normal")
     low: float = Param(-1.0, doc="of uniform")
     high: float = Param(1.0, doc="of uniform")
+    factor: int = Param(1, min=1, max=1024, doc="how many times smaller all axes are but the first")
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -40,11 +42,16 @@ class Noise(Source):
             raise ValueError(f"shape has {math.prod(self.shape)} numbers, at most 2³¹ are possible")
 
     def shapes(self, inputs: object) -> dict[str, Shape]:
-        return {"z": (self.batch, *self.shape)}
+        return {"z": (self.batch, *self.drawn())}
+
+    def drawn(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        first, *rest = self.shape
+        return (first, *(-(-size // self.factor) for size in rest))
 
     def recipe(self, at: Axes) -> Recipe:
         more = self.changed("distribution", "low", "high")
-        return Module(".ops.noise.Noise", self.shape, batch=self.batch, **more)
+        return Module(".ops.noise.Noise", self.drawn(), batch=self.batch, **more)
 
 
 class Slerp(Node):

@@ -103,7 +103,7 @@ def test_a_shared_call_is_a_call_of_one_module() -> None:
 def test_a_group_used_at_several_sizes_is_a_class_for_each_and_no_more() -> None:
     tree = ast.parse(source_of(chosen("texture_net")))
     names = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    assert [n for n in names if n.startswith("Scale")] == ["Scale", "Scale_2", "Scale_3", "Scale_4"]
+    assert [n for n in names if n.startswith("Finer")] == ["Finer", "Finer_2", "Finer_3", "Finer_4"]
     assert len([n for n in names if n.startswith("Filters")]) == 2  # with and without the bias
 
 

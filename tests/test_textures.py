@@ -128,6 +128,20 @@ def test_noise_has_the_shape_of_what_flows_in() -> None:
         assert not torch.equal(x, draw(torch.zeros(20_000)))
 
 
+def test_noise_of_a_coarser_scale_is_a_picture_made_small() -> None:
+    node = standard()["Noise"](shape=(3, 48, 50), factor=4, batch=2)
+    assert node.shapes({}) == {"z": (2, 3, 12, 13)} and node.drawn() == (3, 12, 13)
+    assert standard()["Noise"](shape=(7,), factor=4).drawn() == (7,)
+
+
+@pytest.mark.parametrize("preset, size", [("quick", 48), ("twice_as_large", 96)])
+def test_one_number_sets_the_size_of_all_noises(preset: str, size: int) -> None:
+    calls = body("texture_net", preset).calls
+    for i, factor in enumerate((16, 8, 4, 2, 1), 1):
+        assert calls[f"noise{i}"].outputs["z"].shape[2:] == (size // factor,) * 2
+    assert calls["generator"].outputs["image"].shape[2:] == (size, size)
+
+
 # Sizes --------------------------------------------------------------------------------------------
 
 
@@ -138,8 +152,9 @@ def test_noise_has_the_shape_of_what_flows_in() -> None:
         ("texture_net", "six_scales", "generator", 116_915),
         ("texture_net", "paper", "generator", 71_659),
         ("texture_net", "paper_six", "generator", 116_915),
+        ("texture_net", "paper", "filters", 12_944_960),  # VGG-19 up to conv5_1
         ("style_net", "paper", "generator", 118_211),
-        ("style_net", "paper", "described", 12_944_960),  # VGG-19 up to conv5_1
+        ("style_net", "paper", "described", 12_944_960),
         ("style_net_residual", "paper", "generator", 1_679_235),
         ("style_net_residual", "paper", "described", 7_635_264),  # VGG-16 up to conv4_3
         ("neural_style", "paper", "described", 12_944_960),
@@ -157,12 +172,10 @@ def test_the_generators_have_the_published_sizes(
     ("style_net_residual", {"size": 48, "style_size": 32, "batch": 1}),
     ("neural_style", {"size": 32, "style_size": 48, "image": (1, 3, 32, 32)}),
     ("texture_gatys", {"size": 32, "image": (1, 3, 32, 32), "iterations": 1}),
-    ("texture_net", {"size": 32, "image": (1, 3, 32, 32), "batch": 2, "optimise_steps": 1}
-     | {f"z{i}": (3, 2**i, 2**i) for i in range(1, 6)}),
+    ("texture_net", {"size": 32, "source_size": 32, "batch": 2, "optimise_steps": 1}),
 ])  # fmt: skip
 def test_the_papers_presets_take_two_steps(name: str, settings: dict[str, Any]) -> None:
-    known = NOTHING if name != "texture_net" else {}
-    made = started(name, "paper", **known, **settings)
+    made = started(name, "paper", **NOTHING, **settings)
     for _ in range(2):
         losses = made.step()
         assert all(math.isfinite(v) for v in losses.values())
@@ -263,6 +276,227 @@ def test_a_photograph_of_any_size_keeps_it() -> None:
     assert net.through(picture).size == (61, 83) and not net.refused
 
 
+# Networks of style, written by hand ---------------------------------------------------------------
+
+
+def convolved(x: Tensor, conv: Any, mode: str, **options: int) -> Tensor:
+    """Padded to keep its size, then convolved with the weights of a layer."""
+    border = conv.weight.shape[-1] // 2
+    padded = functional.pad(x, (border,) * 4, mode) if mode and border else x
+    return functional.conv2d(padded, conv.weight, conv.bias, **options)
+
+
+def instance_norm(x: Tensor, norm: Any) -> Tensor:
+    mean, var = x.mean((2, 3), keepdim=True), x.var((2, 3), keepdim=True, correction=0)
+    scale, shift = (v[:, None, None] for v in (norm.weight, norm.bias))
+    return (x - mean) / (var + 1e-5).sqrt() * scale + shift
+
+
+def batch_norm(x: Tensor, norm: Any) -> Tensor:
+    """That of training, over the batch too."""
+    mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), keepdim=True, correction=0)
+    scale, shift = (v[:, None, None] for v in (norm.weight, norm.bias))
+    return (x - mean) / (var + 1e-5).sqrt() * scale + shift
+
+
+NORMS = {"InstanceNorm2d": instance_norm, "BatchNorm2d": batch_norm}
+
+
+def disturbed(net: nn.Module) -> nn.Module:
+    """With weights that are nowhere 0 or 1, so that none of them can be missed; and in double
+    precision, as norms over 2×2 px magnify what is rounded."""
+    torch.manual_seed(0)
+    net.double()
+    for weight in net.parameters():
+        weight.data += 0.1 * torch.randn_like(weight)
+    return net
+
+
+def scales_by_hand(net: Any, photo: Tensor, norm: Any, factors: tuple[int, ...]) -> Tensor:
+    """Texture Networks, 2016, with a photograph beside the noise of each scale."""
+
+    def block(x: Tensor, part: Any) -> Tensor:
+        for unit in (part.first, part.second, part.third):
+            y = norm(convolved(x, unit.conv, "replicate"), unit.norm)
+            x = torch.where(y > 0, y, 0.01 * y)
+        return x
+
+    def branch(part: Any, factor: int) -> Tensor:
+        small = functional.avg_pool2d(photo, factor)
+        return block(torch.cat([small, torch.rand_like(small)], 1), part.block)
+
+    h = branch(net.scale1, factors[0])
+    for index, factor in enumerate(factors[1:], 2):
+        part = net.get_submodule(f"scale{index}")
+        fine = branch(part.branch, factor)
+        up = h.repeat_interleave(2, 2).repeat_interleave(2, 3)
+        both = torch.cat([norm(up, part.norm_coarse), norm(fine, part.norm_branch)], 1)
+        h = block(both, part.block)
+    return functional.conv2d(h, net.pixels.weight, net.pixels.bias)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("network, factors", [
+    ("FourScales", (8, 4, 2, 1)), ("SixScales", (32, 16, 8, 4, 2, 1)),
+])  # fmt: skip
+def test_the_style_network_is_what_it_is_by_hand(
+    network: str, factors: tuple[int, ...], norm: str
+) -> None:
+    settings = {"norm": norm, "network": network, "size": 64, "batch": 2}
+    net: Any = nodegraph.compile(
+        choose(graph("style_net"), "", settings), ["photos"], ["generator"]
+    )
+    disturbed(net)
+    photo = torch.rand(2, 3, 64, 64).double() * 2 - 1
+    drawn = []
+    with torch.no_grad():
+        torch.manual_seed(1)
+        drawn.append(net(photo))
+        torch.manual_seed(1)  # the same noise
+        drawn.append(scales_by_hand(net.generator, photo, NORMS[norm], factors))
+    torch.testing.assert_close(*drawn, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_residual_network_is_what_it_is_by_hand(norm: str) -> None:
+    """c9s1-32, d64, d128, R128 × 5, u64, u32, c9s1-3 of Johnson et al. 2016."""
+    settings = {"norm": norm, "size": 48, "batch": 2}
+    of = choose(graph("style_net_residual"), "", settings)
+    compiled: Any = nodegraph.compile(of, ["photos"], ["generator"])
+    net, normal = disturbed(compiled).generator, NORMS[norm]  # type: ignore[attr-defined]
+
+    def unit(x: Tensor, part: Any, **options: int) -> Tensor:
+        return normal(functional.conv2d(x, part.conv.weight, part.conv.bias, **options),
+                      part.norm).relu()  # fmt: skip
+
+    photo = torch.rand(2, 3, 48, 48).double() * 2 - 1
+    with torch.no_grad():
+        h = unit(functional.pad(functional.pad(photo, (40,) * 4, "reflect"), (4,) * 4, "reflect"),
+                 net.first)  # fmt: skip
+        h = unit(unit(h, net.down1, stride=2, padding=1), net.down2, stride=2, padding=1)
+        for i in range(1, 6):
+            part = net.get_submodule(f"block{i}")
+            inner = convolved(unit(h, part.first), part.second, "")
+            h = h[:, :, 2:-2, 2:-2] + normal(inner, part.norm)
+        for part in (net.up1, net.up2):
+            h = unit(h.repeat_interleave(2, 2).repeat_interleave(2, 3), part, padding=1)
+        by_hand = convolved(h, net.last, "reflect").tanh()
+        assert by_hand.shape == photo.shape
+        torch.testing.assert_close(compiled(photo), by_hand, atol=1e-5, rtol=1e-5)
+
+
+# Their losses, written by hand --------------------------------------------------------------------
+
+
+def gram_by_hand(maps: Tensor) -> Tensor:
+    return torch.einsum("nchw,ndhw->ncd", maps, maps) / maps[0, 0].numel()
+
+
+def relative(x: Tensor, target: Tensor) -> Tensor:
+    """‖x − t‖² / ‖t‖², the mean over examples."""
+    return ((x - target).square().flatten(1).sum(1) / target.square().flatten(1).sum(1)).mean()
+
+
+def filtered(filters: Any, image: Tensor, bias: float = 0.0) -> Tensor:
+    """The Gram matrix of random filters of five sizes on a torus."""
+    maps = [convolved(image, filters.get_submodule(f"f{k}"), "circular") for k in (3, 5, 7, 11, 15)]
+    return gram_by_hand((torch.cat(maps, 1) + bias).relu())
+
+
+def seen(network: Any, image: Tensor) -> Tensor:
+    """Features of a random network, of the luminance."""
+    grey = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    h = functional.avg_pool2d(convolved(grey, network.conv1, "constant").relu(), 2)
+    return convolved(h, network.conv2, "constant").relu()
+
+
+@pytest.mark.parametrize("name, content", [("style_net", 0.02), ("style_net_residual", 0.1)])
+def test_the_loss_of_a_style_network_is_what_it_is_by_hand(name: str, content: float) -> None:
+    of = choose(graph(name), "", {"size": 48, "batch": 2, "style_size": 40})
+    torch.manual_seed(0)
+    net: Any = nodegraph.compile(of, ["generator", "photos", "style.source"],
+                                 ["loss", "described.style", "described.content"])  # fmt: skip
+    drawn, photo = torch.rand(2, 2, 3, 48, 48) * 2 - 1
+    wall = torch.rand(1, 3, 40, 40) * 2 - 1
+    with torch.no_grad():
+        loss, style, features = net(drawn, photo, wall)
+        filters, network = net.described.filters, net.described.network
+        torch.testing.assert_close(style, filtered(filters, drawn), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(features, seen(network, drawn), atol=1e-5, rtol=1e-5)
+        rough = drawn.diff(dim=-1).square().sum() + drawn.diff(dim=-2).square().sum()
+        wanted = (
+            relative(filtered(filters, drawn), filtered(filters, wall))
+            + content * relative(seen(network, drawn), seen(network, photo))
+            + 0.01 * rough / drawn.numel()
+        )
+    torch.testing.assert_close(loss, wanted, atol=0, rtol=1e-5)
+
+
+def vgg_by_hand(net: Any, image: Tensor, depths: tuple[int, ...], pool: Any) -> dict[str, Tensor]:
+    """The rectified layers and the pools of VGG, by name, of an image in −1..1."""
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (
+        (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
+    h, found = ((image + 1) / 2 - mean) / deviation, {}
+    for block, depth in enumerate(depths, 1):
+        for i in range(1, depth + 1):
+            h = convolved(h, net.get_submodule(f"conv{block}_{i}"), "constant").relu()
+            found[f"relu{block}_{i}"] = h
+        found[f"pool{block}"] = h = pool(h, 2)
+    return found
+
+
+@pytest.mark.parametrize("name, node, depths, layers, content, pool", [
+    ("style_net", "described", (2, 2, 4, 4, 1), (1, 1, 1, 1, 1), "relu4_2", "avg"),
+    ("style_net_residual", "described", (2, 2, 3, 3), (2, 2, 3, 3), "relu3_3", "max"),
+    ("texture_net", "filters", (2, 2, 4, 4, 1), (1, 1, 1, 1, 1), "", "avg"),
+])  # fmt: skip
+def test_the_published_descriptors_are_what_they_are_by_hand(
+    name: str, node: str, depths: tuple[int, ...], layers: tuple[int, ...], content: str, pool: str
+) -> None:
+    of = choose(graph(name), "paper", {**NOTHING, "size": 48, "batch": 1})
+    torch.manual_seed(0)
+    second = "content" if content else "gram"
+    net: Any = nodegraph.compile(of, ["generator"], [f"{node}.style", f"{node}.{second}"])
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        style, other = net(image)
+        pooled = {"avg": functional.avg_pool2d, "max": functional.max_pool2d}[pool]
+        found = vgg_by_hand(net.get_submodule(node), image, depths, pooled)
+        grams = [gram_by_hand(found[f"relu{block}_{i}"]) for block, i in enumerate(layers, 1)]
+        row = torch.cat([(g / (2 * len(g[0]))).flatten(1) for g in grams], 1)
+    torch.testing.assert_close(style, row, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(other, found[content] if content else grams[1], atol=1e-5, rtol=1e-5)
+
+
+def test_the_loss_of_gatys_is_what_it_is_by_hand() -> None:
+    of = choose(graph("texture_gatys"), "", {"size": 32, "layers": (1, 0.5, 2, 1, 3)})
+    torch.manual_seed(0)
+    net: Any = nodegraph.compile(of, ["image", "source.source"], ["loss", "features.g3"])
+    image, wall = (torch.rand(1, 3, size, size) * 2 - 1 for size in (64, 32))
+    names = ("relu1_1", "pool1", "pool2", "pool3", "pool4")
+    with torch.no_grad():
+        loss, third = net(image, wall)
+        x, y = ([gram_by_hand(f[n]) for n in names] for f in (
+            vgg_by_hand(net.features, v, (2, 2, 4, 4), functional.avg_pool2d)
+            for v in (image, wall)))  # fmt: skip
+    torch.testing.assert_close(third, x[3], atol=1e-5, rtol=1e-5)
+    wanted = sum(w * relative(a, b) for w, a, b in zip((1, 0.5, 2, 1, 3), x, y))
+    torch.testing.assert_close(loss, 1e6 * torch.as_tensor(wanted), atol=0, rtol=1e-5)
+
+
+def test_the_losses_of_texture_net_are_what_they_are_by_hand() -> None:
+    torch.manual_seed(0)
+    net: Any = nodegraph.compile(graph("texture_net"), ["generator", "pixels", "source.source"],
+                                 ["loss", "pixels_loss", "held_out"])  # fmt: skip
+    drawn, pixels, wall = torch.rand(2, 3, 48, 48), *(torch.rand(2, 1, 3, 48, 48) * 2 - 1)
+    with torch.no_grad():
+        losses = net(drawn, pixels, wall)
+        wanted = [relative(filtered(f, x, bias), filtered(f, wall, bias))
+                  for f, x, bias in ((net.filters, drawn, 0.3), (net.filters, pixels, 0.3),
+                                     (net.other, drawn, 0.0))]  # fmt: skip
+    torch.testing.assert_close(list(losses), wanted, atol=0, rtol=1e-4)
+
+
 # Textures by VGG-19 -------------------------------------------------------------------------------
 
 
@@ -333,8 +567,7 @@ def test_the_plot_says_how_many_times_as_long() -> None:
 
 
 def test_the_log_says_what_the_steps_took_and_the_view_reads_it(tmp_path: Path) -> None:
-    small = {"size": 16, "image": (1, 3, 16, 16), "batch": 2, "optimise_steps": 3, "steps": 2}
-    small |= {f"z{i}": (3, 2 ** (i - 1), 2 ** (i - 1)) for i in range(1, 6)}
+    small = {"size": 16, "source_size": 16, "batch": 2, "optimise_steps": 3, "steps": 2}
     made = run.start(graph("texture_net"), "quick", small, run=tmp_path / "r", options=Options(0))
     made.logged = math.inf  # only what must be logged is
     events = made.events()
@@ -411,6 +644,6 @@ def test_the_generator_is_fed_and_graded_as_the_paper_has_it() -> None:
         (z,) = trainer.sources[f"noise{i}"].draw()
         assert 0 <= z.min() and z.max() <= 1 and abs(z.mean() - 0.5) < 0.1
     x = torch.randn(1, 3, 48, 48)
-    grade = nodegraph.compile(graph("texture_net"), ["generator"], ["other"])
+    grade = nodegraph.compile(graph("texture_net"), ["generator"], ["other.gram"])
     with torch.no_grad():  # without a bias, doubled maps have four times the Gram matrix
         torch.testing.assert_close(grade(2 * x), 4 * grade(x), rtol=1e-3, atol=1e-6)

@@ -50,6 +50,7 @@ class Pictures:
         self.end = self.chosen("to", end, ends(self.body, self.start))
         self.wanted = self.body.value(self.start).shape
         self.nets: dict[Shape, tuple[nn.Module, list[Any]] | None] = {}
+        self.shifted = False  # whether 0 was shown as grey in some picture of a graph in 0..1
 
     def chosen(self, option: str, text: str, known: list[Ref]) -> Ref:
         """The output that an option names, or the only one there is."""
@@ -82,6 +83,8 @@ class Pictures:
         high, wide = x.shape[2:]
         if 0 <= y.shape[2] - high < 32 and 0 <= y.shape[3] - wide < 32:
             y = y[..., :high, :wide]  # a network that rounds sizes up to a multiple
+        if not self.signed and is_difference(y):
+            self.shifted, y = True, (y + 1) / 2
         return picture_of(self.unscaled(y))
 
     @property
@@ -394,6 +397,12 @@ def tensor_of(picture: Image.Image) -> Tensor:
     pixels = torch.from_numpy(np.array(picture))
     pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return pixels[None].float() / 255
+
+
+def is_difference(y: Tensor) -> bool:
+    """Whether values lie around 0, like a band of a pyramid: those below weigh at least half as
+    much as those above. A picture in 0..1 that overshoots has few and small ones below."""
+    return bool((-y).clamp_min(0).sum() > y.clamp_min(0).sum() / 2)
 
 
 def picture_of(y: Tensor) -> Image.Image:
