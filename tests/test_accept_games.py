@@ -173,7 +173,8 @@ def test_pulling_away_pulls_codes_apart(record: Record) -> None:
             alike.setdefault(preset, []).append(rows[-1]["alike"])
     without, pulled = (sum(v) / 3 for v in alike.values())
     record("ebgan", "mean pulling-away term, not minimised", "–", without, "0–2")
-    record("ebgan", "mean pulling-away term, minimised", "lower", pulled, "0–2")
+    record("ebgan", "mean pulling-away term, minimised", "lower", pulled, "0–2",
+           missed=pulled >= without)  # fmt: skip
     if pulled >= without:
         pytest.xfail(f"{pulled:.2g} with it, {without:.2g} without")
 
@@ -196,7 +197,8 @@ def test_moments_of_pixels_come_to_agree(seed: int, record: Record) -> None:
     coded = graph("gmmn_ae")
     _, state = trained(coded, seed)
     recall = quality(digits_of(coded, state, ["h"], "samples"))["recall"]
-    record("gmmn", "recall of GMMN + AE", "higher", recall, seed)
+    record("gmmn", "recall of GMMN + AE", "higher", recall, seed,
+           missed=recall <= found["recall"])  # fmt: skip
     if recall <= found["recall"]:
         pytest.xfail(f"recall is {recall:.2g} with codes, {found['recall']:.2g} with pixels")
 

@@ -13,6 +13,9 @@ from acceptance import Record, graph, slice_of, trained
 from nodegraph.nodes.ops.procedural import Bricks, PebbleTexture
 from torch.nn import functional as F
 
+import nodegraph
+from nodegraph.graph import choose
+
 pytestmark = pytest.mark.accept
 
 
@@ -139,26 +142,60 @@ def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None
     assert spread >= 0.3
     assert large / error <= 2
     assert shift < 1e-4
-    with torch.no_grad():
-        took = statistics.median(timed(lambda: generate(*noise_of(1))) for _ in range(20))
+    before = passes(generate)
     seconds, losses = optimised(slice_of(net, state, ["pixels", "source.source"], ["pixels_loss"]),
                                 source, seed, own)  # fmt: skip
+    took, each = (statistics.median(times) for times in zip(*before, *passes(generate)))
     then = min(v for s, v in zip(seconds, losses) if s <= max(10 * took, seconds[0]))
     record("texture_net", "loss of the samples, own filters", "< optimised", own, seed)
     record("texture_net", "loss optimised in 10 × the time of a pass", "–", then, seed)
     faster = seconds[-1] / took
     record("texture_net", "time optimised to their loss / of a pass", "≥ 100", faster, seed)
+    name = "time optimised to their loss / of a pass for 8, for each"
+    record("texture_net", name, "≥ 100", seconds[-1] / each, seed)
     assert own < then and losses[-1] <= own
-    if faster < 100:
+    if min(faster, seconds[-1] / each) < 100:
         pytest.xfail(
-            f"{faster:.0f} times, of CPU time; a pass for a batch is faster for each image"
+            f"{faster:.0f} times, {seconds[-1] / each:.0f} of a pass for 8 at once, of CPU time: "
+            f"filters by FFT make each of the {len(losses)} evaluations cheap; with batch norm "
+            "folded into the convolutions a pass takes 9 to 15 % less"
         )
+
+
+def test_an_evaluation_of_vgg_takes_as_long_as_many_passes(record: Record) -> None:
+    """At the paper's size, with random weights, which cost as much. The slide has 10 s against
+    0.06 s, so 167 passes for all evaluations of an optimisation together."""
+    net = choose(graph("texture_net"), "paper", {"weights": "", "batch": 1})
+    generate = nodegraph.compile(net, [f"noise{i}" for i in range(6)], ["generator"]).eval()
+    judge = nodegraph.compile(net, ["pixels"], ["pixels_filters.style"]).requires_grad_(False)
+    image = (torch.rand(1, 3, 256, 256) * 2 - 1).requires_grad_()
+    z = [torch.rand(1, 3, 8 * 2**i, 8 * 2**i) for i in range(6)]
+
+    def made() -> None:
+        with torch.no_grad():
+            generate(*z)
+
+    def evaluated() -> None:
+        judge(image).square().sum().backward()
+
+    times = [(timed(evaluated), timed(made)) for _ in range(4)][1:]
+    ratio = statistics.median(a / b for a, b in times)
+    record("texture_net", "an evaluation of VGG-19 / a pass, time at 256 px", "–", ratio, "–")
+    assert ratio > 5
 
 
 def noise_of(batch: int, scale: int = 1) -> list[torch.Tensor]:
     """The noise of each scale; the first is not read."""
     sizes = [1, *(3 * 2**i * scale for i in range(5))]
     return [torch.rand(batch, 3, size, size) for size in sizes]
+
+
+def passes(generate: Callable[..., torch.Tensor]) -> list[tuple[float, float]]:
+    """Seconds of a pass for one image, and of one for 8 for each of them, in turn: how fast the
+    machine is changes by the second, where others use it too."""
+    with torch.no_grad():
+        return [(timed(lambda: generate(*noise_of(1))), timed(lambda: generate(*noise_of(8))) / 8)
+                for _ in range(15)]  # fmt: skip
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -18,7 +18,7 @@ from nodegraph import files
 from nodegraph.body import Body
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import choose
+from nodegraph.graph import Ref, choose
 from nodegraph.library import standard
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Stepped, Trainer
@@ -369,6 +369,34 @@ def test_the_pulling_away_term_is_a_double_loop() -> None:
     assert torch.autograd.gradcheck(losses.pulling_away, (codes,))
     scaled = codes * torch.arange(1, 8)[:, None]
     torch.testing.assert_close(losses.pulling_away(scaled), losses.pulling_away(codes))
+
+
+def test_the_pulling_away_term_reaches_the_generator_through_its_images() -> None:
+    torch.manual_seed(0)
+    net = nodegraph.compile(graph("ebgan"), ["z"], ["pulling"]).train()
+    net(torch.randn(8, 50)).backward()
+    moved = [w.grad.abs().sum() > 0 for n, w in net.named_parameters() if n.startswith("generator")
+             and w.grad is not None]  # fmt: skip
+    assert len(moved) > 3 and any(moved)
+
+
+@pytest.mark.parametrize(
+    "name, score, loss, slope",
+    [
+        ("gan", "judge_again", "fake_is_real", -1),  # a higher logit of its images costs less
+        ("gan_ring", "judge_fake", "fake_is_real", -1),
+        ("dcgan", "judge_fake.logit", "fake_is_real", -1),
+        ("ebgan", "fake_energy.energy", "low_for_fake", 1),  # and a higher energy more
+    ],
+)
+def test_a_generator_minimises_that_it_is_seen_through(
+    name: str, score: str, loss: str, slope: int
+) -> None:
+    of = graph(name)
+    assert str(of.links[Ref("g_step", "loss")]) == loss
+    found = torch.randn(16, 1) if slope < 0 else torch.rand(16)
+    nodegraph.compile(of, [score], [loss])(found.requires_grad_()).backward()
+    assert found.grad is not None and (found.grad.sign() == slope).all()
 
 
 def test_the_pulling_away_term_is_1_for_equal_codes_and_0_for_orthogonal_ones() -> None:

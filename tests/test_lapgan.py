@@ -81,6 +81,23 @@ def test_levels_and_bands_add_up_to_the_image() -> None:
     assert (low0 - image).abs().mean() > 0.1  # the band is no trifle
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_discriminator_sees_the_band_upon_what_is_low(level: int) -> None:
+    torch.manual_seed(level)
+    size = 28 >> level
+    band, low = torch.randn(2, 4, 1, size, size)
+    label = torch.arange(4)
+    end = [f"contest{level}.fake_is_fake"]
+    names = [f"G{level}", f"given_pyramid.low{level}", "given.digits.label"]
+    parts = nodegraph.compile(graph("lapgan"), names, end)
+    whole = nodegraph.compile(graph("lapgan"), [f"refined{level}", "given.digits.label"], end)
+    whole.load_state_dict(parts.state_dict())
+    parts.eval(), whole.eval()
+    found = parts(band, low, label)
+    torch.testing.assert_close(found, whole(band + low, label))
+    assert (found - whole(band, label)).abs() > 1e-4
+
+
 def test_to_sample_each_generator_stands_on_what_the_one_before_has_drawn() -> None:
     """The chain of the graph is the plain loop over its three generators."""
     from nodegraph.nodes.ops.pyramids import expand
