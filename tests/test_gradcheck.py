@@ -21,7 +21,11 @@ from nodegraph.node import Axes, Input, Layer, Metric, Optimiser, Output, Schedu
 LIBRARY = library.standard()
 GRAPH = ROOT / "graphs" / "custom_layer.yaml"
 WRITTEN = [n for n, c in LIBRARY.types.items() if issubclass(c, Layer)]
-GIVEN = {"Reshape": {"size": (2, 2)}, "ThinPlateGrid": {"points": 2}}  # that fit small inputs
+GIVEN = {  # that fit small inputs
+    "Reshape": {"size": (2, 2)},
+    "ThinPlateGrid": {"points": 2},
+    "PixelUnshuffle": {"factor": 1},
+}
 NEVER = (Source, Schedule, Optimiser, View, Metric)
 
 
