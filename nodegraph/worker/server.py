@@ -105,7 +105,9 @@ class Server:
         except (OSError, ValueError):
             pass
         self.inbox.put(None)
-        time.sleep(self.last)
+        end = time.monotonic()
+        while time.monotonic() < end + self.last:  # it is longer once training has begun
+            time.sleep(0.05)
         os._exit(1)
 
     def _train(self, items: list[Frame | ProtocolError | None]) -> int:
