@@ -114,6 +114,11 @@ class Screen:
             time.sleep(0.01)
         return True
 
+    def checked(self) -> bool:
+        """Whether the check's answer is about the graph as it is."""
+        session = self.session
+        return session.analysis is not None and session.analysis.revision == session.edition
+
     def fresh(self) -> None:
         """The gallery alone, as at the start."""
         window = self.window

@@ -686,6 +686,25 @@ def test_history_is_a_list_to_jump_in(small: Screen) -> None:
     small.click(small.middle("inspector:tab:Node"))
 
 
+def test_what_is_pressed_stays_until_the_button_is_released(small: Screen) -> None:
+    """The answer of a check, which draws the panel anew, may come between press and release."""
+    small.click(small.title("fc"))
+    small.key("delete")
+    small.click(small.middle("inspector:tab:History"))
+    assert small.wait(small.checked, 60)
+    small.turn(4)
+    at = small.middle(small.item("Open", "mvSelectable"))
+    small.at(at)
+    small.press()
+    small.window.stale = True
+    small.turn(3)
+    assert small.window.stale
+    small.release()
+    small.turn(2)
+    assert small.session.history.cursor == 0
+    small.click(small.middle("inspector:tab:Node"))
+
+
 # Nothing is lost ----------------------------------------------------------------------------------
 
 
@@ -979,10 +998,14 @@ class Hand:
         return self.screen.window.inspector
 
     def tab(self, name: str) -> None:
-        """Bring a tab of the inspector to the front."""
+        """Bring a tab of the inspector to the front, as it is once the graph has been checked.
+
+        It is drawn anew when the check's answer arrives: widgets found before are gone then.
+        """
         if self.inspector.tabs.front != name:
             self.screen.click(self.screen.middle(f"inspector:tab:{name}"))
-            self.screen.turn(3)
+        assert self.screen.wait(self.screen.checked, 60)
+        self.screen.turn(3)
         assert self.inspector.tabs.front == name
 
     def write(self, item: int | str, text: str) -> None:

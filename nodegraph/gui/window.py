@@ -525,7 +525,8 @@ class Window:
             self.seen = seen
             self.quiet = 0
             self.bars.show()
-        stale = self.stale and not any(f.typing() for f in self.fields)
+        pressing = any(self.input.down.values()) and not gestures.busy  # a button of a panel, say
+        stale = self.stale and not pressing and not any(f.typing() for f in self.fields)
         if stale:
             self.stale = False
             self.quiet = 0
