@@ -8,6 +8,7 @@ weights that the run has reached, and nothing is left to be trained but the pert
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -273,10 +274,7 @@ def perturbing(attack: Graph, victim: Graph, image: Ref, label: Ref) -> Graph:
 
 def with_sizes(attack: Graph, image: tuple[int, ...], classes: int) -> Graph:
     """`attack` with its parameters as the images need them, without those that nothing reads."""
-    size = 1
-    for length in image:
-        size *= length
-    count = max(1, min(int(attack.params.get("count", 1)), NUMBERS // size))
+    count = max(1, min(int(attack.params.get("count", 1)), NUMBERS // math.prod(image)))
     sizes = {"count": count, "shape": (count, *image), "prices": (count,), "classes": classes}
     used = set().union(*map(references, attack.nodes.values()))
     for stage in attack.train:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .graph import Ref, Source, refs
+from .graph import Ref, Source, is_part, refs
 from .node import Axes, Metric, Node, Shape
 
 FLOAT = 4  # bytes
@@ -75,6 +75,11 @@ class Call:
             return bool(self.weights()) and not self.frozen
         return any(c.trainable() for c in self.body.calls.values() if c.owner == c.name)
 
+    def learns_with(self, owners: Iterable[str]) -> bool:
+        """Whether it has weights that are not frozen and belong to one of some nodes or groups."""
+        mine = any(is_part(self.owner, o) for o in owners)
+        return mine and not self.frozen and bool(self.weights())
+
     def random(self) -> bool:
         """Whether some layer in it draws random numbers, or keeps statistics, in training mode."""
         return any(leaf.node.stateful for leaf in self.leaf_calls() if leaf.node)
@@ -133,6 +138,21 @@ def watched(body: Body, names: Iterable[object]) -> list[str]:
                  if n.startswith(f"{name}.") and isinstance(c.node, Metric)]  # fmt: skip
         found += inner if inner and name not in body.names else [name]
     return list(dict.fromkeys(found))
+
+
+def behind(body: Body, ends: Iterable[Ref], with_gradient: bool = False) -> set[str]:
+    """The calls that some outputs depend on; `with_gradient`, those that their gradient reaches."""
+    found: set[str] = set()
+    stack = [r.node for r in ends]
+    while stack:
+        call = body.calls.get(stack.pop())
+        if call is None or call.name in found:
+            continue
+        if with_gradient and call.node is not None and call.node.stops_gradient:
+            continue
+        found.add(call.name)
+        stack += [r.node for r in call.sources]
+    return found
 
 
 def memory(size: int) -> str:

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .body import FLOAT, Body, Call, memory, watched
+from .body import FLOAT, Body, Call, behind, memory, watched
 from .edits import passed_by
-from .graph import Graph, GraphError, Ref, Stage, choose, substitute
+from .graph import Graph, GraphError, Ref, Stage, choose, is_part, substitute
 from .infer import Memo, group_input_problems, infer, substitute_or_none
 from .library import Library, near, standard
 from .node import Metric, Optimiser, View
-from .pitfalls import carried, pitfalls, within
+from .pitfalls import pitfalls
 from .problem import Problem, error, warning
 from .scope import Scope
 from .settings import graph_problems
@@ -167,7 +167,7 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
                     cure = "a group is trained as a whole: name it, and freeze what is not to move"
                 yield error(where, text if cure else text + near(other, body.names), cure)
         leaves = flat.body.calls
-        back = carried(flat.body, leaves[name].sources)
+        back = behind(flat.body, leaves[name].sources, with_gradient=True)
         reached = {leaves[n].owner for n in back if leaves[n].weights()}
         mine = owners(body, call)
         reaching = []
@@ -180,7 +180,7 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
             elif not held.trainable():
                 cure = f"take it out, or remove `frozen` from {owner}"
                 yield error(where, f"over names {owner}, which is frozen", cure)
-            elif any(within(n, owner) for n in reached):
+            elif any(is_part(n, owner) for n in reached):
                 reaching.append(owner)
             elif complete:
                 text = f"no gradient of its loss reaches {owner}"
@@ -200,20 +200,6 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
                 ("nodes", name), "no stage trains its weights",
                 "name it in an optimiser's `over`, or set `frozen: true`",
             )  # fmt: skip
-
-
-def behind(body: Body, ends: list[Ref]) -> set[str]:
-    """The calls that some outputs depend on."""
-    found: set[str] = set()
-    stack = [r.node for r in ends]
-    while stack:
-        name = stack.pop()
-        if name in found or name not in body.calls:
-            continue
-        call = body.calls[name]
-        found.add(name)
-        stack.extend(r.node for r in call.sources)
-    return found
 
 
 def value_problems(body: Body, where: tuple[str, ...]) -> Iterator[Problem]:

@@ -412,20 +412,19 @@ def train(options: argparse.Namespace) -> int:
 
         return follow(resume(options.resume, **named), options.tensorboard)
     document = files.read(options.file)
-    chosen = settings(options.set)
-    graph = choose(document.graph, options.preset, chosen)
+    preset, chosen = options.preset, settings(options.set)
+    graph = choose(document.graph, preset, chosen)
     if options.victim:
-        document, graph = attacked(graph, options.victim)
+        document, preset, chosen = attacked(graph, options.victim), "", {}
+        graph = document.graph
     refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
     from .runs import folder_for
     from .training.run import start
     from .training.trainer import Options
 
     out = options.out or folder_for(graph, Path("runs"))
-    if options.victim:
-        options.preset, chosen = "", {}
     trainer = start(
-        document.graph, options.preset, chosen, out, Options(**named),
+        document.graph, preset, chosen, out, Options(**named),
         document.text, places(document),
     )  # fmt: skip
     return follow(trainer, options.tensorboard)
@@ -465,15 +464,14 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def attacked(graph: Graph, victim: str) -> tuple[Document, Graph]:
+def attacked(graph: Graph, victim: str) -> Document:
     """An attack on a run, `RUN` or `RUN:SCORES`, as a file would have it."""
     from . import files
     from .attack import against
 
     run, _, scores = (victim, "", "") if Path(victim).exists() else victim.rpartition(":")
     made = against(graph, Path(run or victim), scores if run else "")
-    document = files.parse(files.dumps(made), "the attack")
-    return document, document.graph
+    return files.parse(files.dumps(made), "the attack")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -51,6 +51,11 @@ def refs(source: Source) -> tuple[Ref, ...]:
     return (source,) if isinstance(source, Ref) else source
 
 
+def is_part(name: str, of: str) -> bool:
+    """Whether an unfolded node is the node `of`, or stands in the group that this one is."""
+    return name == of or name.startswith(of + ".")
+
+
 @dataclass(frozen=True)
 class Entry:
     """A node as the file has it: its type and what is set on it, or the node whose call it repeats.

@@ -7,9 +7,9 @@ another. No rule knows a node type; each asks for facts that any type may declar
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
-from .body import Body, Call, Value
+from .body import Body, Call, Value, behind
 from .graph import Ref, refs
 from .node import Optimiser
 from .problem import Problem, error, warning
@@ -113,13 +113,14 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
     learns nothing from the other."""
     calls = flat.body.calls
     updates = [c for c in calls.values() if isinstance(c.node, Optimiser)]
-    learns = {n for c in updates for n in trained(flat, c)}
-    reached = [(c, carried(flat.body, c.sources)) for c in updates]
+    moves = {c.name: {n for n in calls if calls[n].learns_with(flat.over(c))} for c in updates}
+    learns = set().union(*moves.values())
+    reached = [(c, behind(flat.body, c.sources, with_gradient=True)) for c in updates]
     for name, call in calls.items():
         if not (updates and call.node and call.node.reverses_gradient):
             continue
         turned = refs(call.inputs.get(next(iter(call.node.inputs)), ()))
-        before = carried(flat.body, turned)
+        before = behind(flat.body, turned, with_gradient=True)
         after = following(flat.body, name)
         arriving = [(c, there) for c, there in reached if name in there]
         where, cure = flat.places[name], "put it between features and a head that learns"
@@ -129,11 +130,11 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
         elif not arriving:
             yield warning(where, "it does nothing: the loss of no update comes after it",
                           "link what comes after it to the loss of an update")  # fmt: skip
-        elif not any(n in trained(flat, c) for c, there in arriving for n in before & there):
+        elif not any(moves[c.name] & before & there for c, there in arriving):
             names = ", ".join(c.name for c, _ in arriving)
             yield warning(where, f"{names} moves nothing before it, where the gradient is reversed",
                           f"name what comes before it in `over` of {names}")  # fmt: skip
-        elif not any(n in learns for _, there in arriving for n in after & there):
+        elif not any(learns & after & there for _, there in arriving):
             text = "nothing between it and the loss learns, so what comes before it has no opponent"
             yield warning(where, text, cure)
 
@@ -189,26 +190,7 @@ def gathered(body: Body, ref: Ref) -> tuple[str, float]:
 def in_training(body: Body) -> set[str]:
     """The calls that some update evaluates; all of them, where there is none yet."""
     updates = [c for c in body.calls.values() if isinstance(c.node, Optimiser)]
-    found: set[str] = set()
-    stack = [r.node for c in updates for r in c.sources]
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            stack += [r.node for r in body.calls[name].sources]
-    return found if updates else {*body.calls}
-
-
-def carried(body: Body, ends: Collection[Ref]) -> set[str]:
-    """The calls that the gradient of some outputs flows back to."""
-    found: set[str] = set()
-    stack = [r.node for r in ends]
-    while stack:
-        call = body.calls[stack.pop()]
-        if call.name not in found and call.node and not call.node.stops_gradient:
-            found.add(call.name)
-            stack += [r.node for r in call.sources]
-    return found
+    return behind(body, [r for c in updates for r in c.sources]) if updates else {*body.calls}
 
 
 def following(body: Body, name: str) -> set[str]:
@@ -218,21 +200,6 @@ def following(body: Body, name: str) -> set[str]:
         if any(r.node in found for r in call.sources):
             found.add(call.name)
     return found - {name}
-
-
-def trained(flat: Unfolded, update: Call) -> set[str]:
-    """The calls whose weights an update moves."""
-    assert isinstance(update.node, Optimiser)
-    over = [flat.owners.get(n, n) for n in update.node.over]
-    return {
-        n for n, c in flat.body.calls.items()
-        if c.weights() and not c.frozen and any(within(c.owner, o) for o in over)
-    }  # fmt: skip
-
-
-def within(owner: str, group: str) -> bool:
-    """Whether a call is a node, or stands in the group that this one is."""
-    return owner == group or owner.startswith(group + ".")
 
 
 def cure_of(maker: str) -> str:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .edits import passed_by
-from .graph import Graph, GraphError, Ref, Reference, is_frozen, refs, substitute
+from .graph import Graph, GraphError, Ref, Reference, is_frozen, is_part, refs, substitute
 from .infer import dissolve
 from .node import Metric, Node, Optimiser, Output, View
 from .scope import Scope, type_name
@@ -66,7 +66,7 @@ def reach(graph: Graph, scope: Scope, name: str) -> Reach:
         return Reach()
     past = passed_by(graph, scope)
     run = _running(past, scope)
-    parts = [n for n in run.nodes if _part(n, name)]
+    parts = [n for n in run.nodes if is_part(n, name)]
     if not parts:
         beyond = Reached("beyond")
         return Reach(dict.fromkeys(graph.nodes, beyond) if name in graph.nodes else {})
@@ -122,11 +122,6 @@ def _running(past: Graph, scope: Scope) -> Graph:
         return passed_by(dissolve(past, scope.library), scope)
     except GraphError:  # a group that can't be dissolved: its problem is told elsewhere
         return past
-
-
-def _part(name: str, of: str) -> bool:
-    """Whether a node that runs is a node of the graph, or stands in the group that this one is."""
-    return name == of or name.startswith(of + ".")
 
 
 def _shown(

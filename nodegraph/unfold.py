@@ -59,6 +59,11 @@ class Unfolded:
             raise GraphError(f"{text!r} is no output of {node}; it has {known}")
         raise GraphError(f"no node {text!r} to look at{near(text, names)}")
 
+    def over(self, update: Call) -> tuple[str, ...]:
+        """The nodes and groups that hold the weights which an update moves."""
+        assert isinstance(update.node, Optimiser)
+        return tuple(self.owners.get(n, n) for n in update.node.over)
+
     def path(self, name: str) -> str:
         """A call or tap as people write it: `group/node`, of a tap `group/node.port`."""
         if name.startswith(TAP):

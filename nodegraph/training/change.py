@@ -19,7 +19,7 @@ from ..body import Body
 from ..changes import changes
 from ..compiler.build import forget, resolved, training_module
 from ..compiler.script import weights
-from ..graph import Graph, GraphError
+from ..graph import Graph, GraphError, is_part
 from ..node import Source
 from ..origins import Former, Names, places
 from . import checkpoint, record
@@ -84,7 +84,7 @@ def to_load(trainer: Trainer, new: Rebuilt) -> dict[str, str]:
     before = weights(trainer.body)
 
     def lives(name: str) -> bool:
-        return any(layer == name or layer.startswith(f"{name}.") for layer in new.layers.kept)
+        return any(is_part(layer, name) for layer in new.layers.kept)
 
     return {
         n: f for n, f in weights(new.body).items() if before.get(new.was(n)) != f or not lives(n)

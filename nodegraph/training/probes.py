@@ -68,24 +68,11 @@ def terms_of(unfolded: Unfolded, updates: Sequence[str]) -> list[Term]:
     ]  # fmt: skip
 
 
-def over_of(update: Call, unfolded: Unfolded) -> tuple[str, ...]:
-    """The owners whose weights an update moves."""
-    assert isinstance(update.node, Optimiser)
-    calls = unfolded.body.calls
-    return tuple(calls[n].owner if n in calls else n for n in update.node.over)
-
-
-def trained(call: Call, over: Sequence[str]) -> bool:
-    """Whether a call has weights that belong to one of `over`."""
-    mine = any(call.owner == o or call.owner.startswith(f"{o}.") for o in over)
-    return mine and not call.frozen and bool(call.weights())
-
-
 def reached(unfolded: Unfolded, over: Sequence[str]) -> set[str]:
     """The calls that some weights of `over` lie before, or in: where a gradient is needed."""
     found: set[str] = set()
     for name, call in unfolded.body.calls.items():
-        if trained(call, over) or any(r.node in found for r in call.sources):
+        if call.learns_with(over) or any(r.node in found for r in call.sources):
             found.add(name)
     return found
 
@@ -154,11 +141,11 @@ def report(
     weights: dict[str, dict[str, Any]] = {}
     through: dict[str, dict[str, Tensor]] = {}  # term: tap: gradient
     for term in terms:
-        over = over_of(term.update, unfolded)
+        over = unfolded.over(term.update)
         there = reached(unfolded, over)
         carried = [t for t in taps if t in there and values[Ref(t, "y")].requires_grad]
         owners = dict.fromkeys(
-            c.owner for c in unfolded.body.calls.values() if trained(c, over)
+            c.owner for c in unfolded.body.calls.values() if c.learns_with(over)
         )  # fmt: skip
         moved = [(o, list(net.get_submodule(attribute(o)).parameters())) for o in owners]
         moved = [(o, [p for p in found if p.requires_grad]) for o, found in moved]

@@ -18,7 +18,7 @@ from ..graph import Ref
 from ..node import Node, Optimiser, Schedule, Source
 from ..unfold import Unfolded
 from . import checkpoint
-from .probes import over_of, reached
+from .probes import reached
 from .trainer import Trainer
 
 
@@ -63,7 +63,7 @@ def constant(unfolded: Unfolded, outputs: Iterable[Ref]) -> tuple[Ref, ...]:
     where no weight that an update moves lies in or before them, and no random number."""
     body = unfolded.body
     over = [o for c in body.calls.values() if isinstance(c.node, Optimiser)
-            for o in over_of(c, unfolded)]  # fmt: skip
+            for o in unfolded.over(c)]  # fmt: skip
     moving = reached(unfolded, over)
     calls = needed(body, outputs)
     for call in calls:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..body import Body, Call
-from ..checks import behind, owners
+from ..body import Body, Call, behind
+from ..checks import owners
 from ..compiler.build import compile_slice
 from ..graph import Ref, Stage, refs
 from ..node import Source

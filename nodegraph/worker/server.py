@@ -99,20 +99,19 @@ class Server:
                     with self.writing:
                         frames.write(self.sink, {"do": "pong", "id": frame.header["id"]})
                 else:
+                    if frame.header["do"] == "train":
+                        self.last = LAST_STEP
                     self.inbox.put(frame)
         except ProtocolError as wrong:
             self.inbox.put(wrong)
         except (OSError, ValueError):
             pass
         self.inbox.put(None)
-        end = time.monotonic()
-        while time.monotonic() < end + self.last:  # it is longer once training has begun
-            time.sleep(0.05)
+        time.sleep(self.last)
         os._exit(1)
 
     def _train(self, items: list[Frame | ProtocolError | None]) -> int:
         """Be a worker that trains until told to stop; the exit status. `items` came already."""
-        self.last = LAST_STEP
         self.outbox = Outbox(self.sink)
         from .trainee import Trainee  # this loads torch
 
