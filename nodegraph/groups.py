@@ -123,7 +123,8 @@ def flat(graph: Graph, scope: Scope) -> Graph:
 def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
     """`graph` with an instance of a group, and its further calls, as plain nodes.
 
-    A group that nothing uses any more goes too.
+    A group that nothing uses any more goes too. Raises EditError also where an output of the group
+    is one of its inputs, and what flows into that does not fit what takes the output.
     """
     owner = graph.owner(name)
     body = scope.type_of(graph, owner) if name in graph.nodes else None
@@ -136,9 +137,13 @@ def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
             names[call, n] = fresh(n, used)
             used.add(names[call, n])
     kind = graph.nodes[owner].type if owner in graph.nodes else ""
-    graph = inline(graph, name, lambda *at: names[at], scope)
-    left = {k: g for k, g in graph.groups.items() if k != kind or _names_type(graph, str(kind))}
-    return graph.with_(groups=left)
+    apart = inline(graph, name, lambda *at: names[at], scope)
+    for to in graph.links.keys() & apart.links.keys():
+        was, now = ([scope.link_fault(g, r, to) for r in refs(g.links[to])] for g in (graph, apart))
+        if any(now) and not any(was):
+            raise EditError(f"without {kind}, {next(filter(None, now))}")
+    left = {k: g for k, g in apart.groups.items() if k != kind or _names_type(apart, str(kind))}
+    return apart.with_(groups=left)
 
 
 def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Group") -> Graph:
@@ -156,7 +161,7 @@ def group(graph: Graph, names: Collection[str], scope: Scope, called: str = "Gro
     _refuse_trained_parts(graph, chosen, scope)
     _refuse_cuts(graph, chosen)
 
-    instance = fresh(snake(called), taken(graph) - {*chosen})
+    instance = fresh(snake(called), taken(graph))
     inputs: dict[Ref, str] = {}  # what flows in, by the name of its port
     shapes: dict[str, str] = {}
     axes: dict[tuple[str, str], str] = {}  # of an inner node, renamed: no two nodes share an axis

@@ -320,6 +320,13 @@ def test_ungrouping_is_the_inverse_of_grouping():
     assert graph == small()
 
 
+def test_what_trains_a_part_of_a_group_trains_it_also_if_an_inner_node_has_the_groups_name():
+    graph = edits.rename(small(), "act", "group", SCOPE)
+    made = edits.group(graph, ["group", "two"], SCOPE)
+    assert made.nodes["step"].params["over"] == ("one", "group_2")
+    assert edits.ungroup(made, "group_2", SCOPE).nodes["step"].params["over"] == ("one", "two")
+
+
 def test_the_inputs_of_a_group_take_what_they_feed():
     graph = edits.group(small(), ["loss"], SCOPE, "Ends")
     assert graph.groups["Ends"].inputs == {"logits": "N K", "labels": "N"}
@@ -374,6 +381,16 @@ def test_a_group_that_cannot_be_is_refused_with_the_reason(names, why):
     graph = edits.share(edits.add(graph, "Dense", SCOPE, name="again"), "again", "one", SCOPE)
     with pytest.raises(EditError, match=why):
         edits.group(graph, names, SCOPE)
+
+
+def test_a_group_whose_output_is_its_input_hides_no_link_that_does_not_fit():
+    def bridged(body: Graph, scope: Scope) -> Graph:
+        return edits.remove(body, ["one", "act", "two"], scope, reconnect=True)
+
+    through = edits.within(grouped(), ["Net"], bridged, SCOPE)
+    through = edits.connect(through, Ref("net", "two"), Ref("step", "loss"), SCOPE)
+    with pytest.raises(EditError, match=r"without Net, step\.loss takes loss .* gives image"):
+        edits.ungroup(through, "net", SCOPE)
 
 
 def test_two_calls_of_a_group_dissolve_into_shared_nodes():
