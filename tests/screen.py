@@ -110,8 +110,8 @@ class Screen:
         while not until():
             if time.monotonic() > end:
                 return False
-            self.turn()
-            time.sleep(0.01)
+            self.turn(1)
+            time.sleep(0.04)  # frames are drawn by the CPU, which what is waited for needs, too
         return True
 
     def checked(self) -> bool:
