@@ -362,7 +362,7 @@ def within(
     body = body.with_(groups={k: g for k, g in body.groups.items() if k not in new})
     after = graph.with_(groups={**graph.groups, name: body, **new})
     try:
-        return _held(graph, _said_aloud(graph, after, scope, scope), scope)
+        return _held(graph, _ports_named(graph, after, scope, scope), scope)
     except EditError as fault:
         text = str(fault)
         if "has no" in text and ("output" in text or "input" in text):
@@ -539,13 +539,15 @@ def _held(before: Graph, after: Graph, scope: Scope) -> Graph:
     return after
 
 
-def _said_aloud(before: Graph, after: Graph, was: Scope, now: Scope) -> Graph:
-    """`after`, with the port named in links that meant an only output which is no longer so."""
+def _ports_named(before: Graph, after: Graph, was: Scope, now: Scope) -> Graph:
+    """`after`, with a port named in its links just where there are several to choose from."""
 
     def named(ref: Ref) -> Ref:
-        if ref.port or ref.node not in before.nodes:
+        if ref.node not in before.nodes or ref.node not in after.nodes:
             return ref
         ports, new = was.outputs(before, ref.node) or (), now.outputs(after, ref.node) or ()
+        if ref.port:
+            return Ref(ref.node) if [*new] == [ref.port] else ref
         return Ref(ref.node, *ports) if len(ports) == 1 and len(new) != 1 else ref
 
     was, now = was.inside(before), now.inside(after)
@@ -553,7 +555,7 @@ def _said_aloud(before: Graph, after: Graph, was: Scope, now: Scope) -> Graph:
         links={to: like(s, map(named, refs(s))) for to, s in after.links.items()},
         outputs={port: named(ref) for port, ref in after.outputs.items()},
         groups={
-            name: _said_aloud(before.groups.get(name, body), body, was, now)
+            name: _ports_named(before.groups.get(name, body), body, was, now)
             for name, body in after.groups.items()
         },
     )

@@ -413,6 +413,16 @@ def test_groups_nest_and_dissolve_with_dotted_names():
     assert edits.ungroup(edits.ungroup(graph, "all", SCOPE), "net", SCOPE) == small()
 
 
+def test_an_output_that_is_left_alone_is_linked_as_a_file_has_it():
+    two = edits.connect(small(), Ref("one"), Ref("loss", "logits"), SCOPE)
+    two = edits.disconnect(two, Ref("hits", "x"))
+    two = edits.group(two, ["one", "act", "two"], SCOPE, "Net")
+    assert two.links[Ref("loss", "logits")] == Ref("net", "one")
+    left = edits.within(two, ["Net"], lambda g, s: edits.set_output(g, "two", None, s), SCOPE)
+    assert left.links[Ref("loss", "logits")] == Ref("net")
+    assert files.parse(files.dumps(left), library=SCOPE.library).graph == left
+
+
 def test_an_edit_within_a_group_keeps_the_graph_around_it_whole():
     graph = edits.within(
         grouped(), ["Net"], lambda body, s: edits.rename(body, "two", "last", s), SCOPE
