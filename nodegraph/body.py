@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .graph import Ref, Source, is_part, refs
-from .node import Axes, Metric, Node, Shape
+from .node import Axes, Metric, Node, Shape, level_shapes, show
 
 FLOAT = 4  # bytes
 
@@ -19,6 +19,15 @@ class Value(NamedTuple):
     shape: Shape
     kind: str = "tensor"
     classes: int = 0
+
+    def __str__(self) -> str:
+        return show(self.shape, self.kind)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all its numbers."""
+        tensors = level_shapes(self.shape) if self.kind == "pyramid" else (self.shape,)
+        return FLOAT * sum(map(math.prod, tensors))
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ class Call:
         """Memory of all values that it computes."""
         if self.body is not None:
             return sum(c.activation_bytes() for c in self.body.calls.values())
-        return FLOAT * sum(math.prod(v.shape) for v in self.outputs.values())
+        return sum(v.bytes for v in self.outputs.values())
 
     def leaf_calls(self) -> list[Call]:
         """The calls of declared nodes in it: itself, or those of its group at any depth."""

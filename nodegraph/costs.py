@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .body import Body, memory
-from .node import show
 
 HEAD = ("node", "type", "output", "parameters", "multiply-adds", "activations")
 
@@ -29,7 +28,7 @@ def table(body: Body) -> Iterator[str]:
 def _rows(body: Body, indent: str, shared: bool) -> Iterator[tuple[str, ...]]:
     for name, call in body.calls.items():
         kind = type(call.node).__name__ if call.node else call.body.type if call.body else ""
-        shapes = "  ".join(show(v.shape) for v in call.outputs.values()) or "–"
+        shapes = "  ".join(map(str, call.outputs.values())) or "–"
         own = f"shares {call.owner}" if call.owner != name else f"{call.parameters():,}"
         adds, held = f"{call.multiply_adds():,}", memory(call.activation_bytes())
         yield indent + name, kind, shapes, "" if shared else own, adds, held

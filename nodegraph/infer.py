@@ -21,6 +21,12 @@ from .problem import Problem, error
 from .scope import Scope
 
 LARGEST = 1 << 40  # bytes of one tensor: 1 TiB
+# Where kinds do not fit: what a value of a kind is made into, and what a port of a kind is fed by.
+OUT_OF = {
+    "labels": "put OneHot between",
+    "pyramid": "put PyramidLevel, which takes one of its levels, between",
+}
+INTO = {"pyramid": "put GaussianPyramid or LaplacianPyramid between"}
 
 
 # A memo holds what was inferred for (an entry, the groups, its parameters, its inputs), with the
@@ -316,7 +322,7 @@ class _Walk:
             for value in values[name] if several else [values[name]]:
                 if not any_kind and value.kind not in ACCEPTS[port.kind]:
                     text = f"{name} expects {port.kind}, gets {value.kind}"
-                    cure = "put OneHot between" if value.kind == "labels" else ""
+                    cure = OUT_OF.get(value.kind) or INTO.get(port.kind, "")
                     self.problems.append(error((*place, "in", name), text, cure))
         return len(self.problems) == before
 
@@ -334,6 +340,7 @@ class _Walk:
         if not self.fits(ports, values, place, any_kind=True):
             return None
         try:
+            ports = {n: replace(p, kind=values[n].kind) for n, p in ports.items()}
             at = bind(ports, {name: value.shape for name, value in values.items()})
         except Mismatch as wrong:
             self.problems.append(error(place, str(wrong), wrong.cure))

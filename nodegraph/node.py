@@ -21,6 +21,10 @@ meets (the same name, the same length), a number asks for that length, `...` tak
 are left. The axes of an output are looked up among the bound ones, then among the node's
 parameters, then in what `sizes` returns. `""` is a scalar.
 
+**A pyramid** is a list of images on one wire, of the kind `pyramid`. Its shape, `"L N C H W"`, is
+how many levels it has, then the shape of the finest; each next one is half as high and wide
+(`level_shapes`). Torch code gets and gives a tuple of tensors. Ports of other kinds refuse it.
+
 **Recipes** name a callable of torch (`torch.nn.Conv2d`), or one beside the node's own file
 (`.ops.gram.gram`, relative to that file's package), with literal arguments. The same recipe builds
 the module and is printed as source, so it never holds anything that does not print.
@@ -33,13 +37,13 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any, ClassVar, Literal
 
 Shape = tuple[int, ...]
 
-KINDS = ("tensor", "image", "labels", "scalar", "loss")
+KINDS = ("tensor", "image", "labels", "scalar", "loss", "pyramid")
 # What an input of a kind takes beside its own: an image is a tensor, a loss is a scalar.
 ACCEPTS: Mapping[str, tuple[str, ...]] = {
     "tensor": ("tensor", "image", "scalar", "loss"),
@@ -47,6 +51,7 @@ ACCEPTS: Mapping[str, tuple[str, ...]] = {
     "labels": ("labels",),
     "scalar": ("scalar", "loss"),
     "loss": ("loss", "scalar", "tensor"),
+    "pyramid": ("pyramid",),
 }
 
 
@@ -334,23 +339,24 @@ def bind(ports: Mapping[str, Input], shapes: Mapping[str, Any]) -> Axes:
     for name, port in ports.items():
         if name in shapes:
             for shape in shapes[name] if port.many else [shapes[name]]:
-                _match(f"{name} expects", port.shape, shape, at)
+                _match(f"{name} expects", port, shape, at)
     return at
 
 
-def _match(who: str, spec: str, shape: Shape, at: Axes) -> None:
-    """Bind the axes of `spec` to `shape`. Raises Mismatch."""
+def _match(who: str, port: Input, shape: Shape, at: Axes) -> None:
+    """Bind the axes of a port to `shape`. Raises Mismatch."""
+    spec, given = port.shape, show(shape, port.kind)
     axes = spec.split()
     head = axes.index("...") if "..." in axes else len(axes)
     tail = len(axes) - head - 1
     if len(shape) < len(axes) - 1 or ("..." not in axes and len(shape) != len(axes)):
         wanted = spec or "a scalar"
-        raise Mismatch(f"{who} {wanted}, gets {show(shape)}", _rank_cure(axes, shape))
+        raise Mismatch(f"{who} {wanted}, gets {given}", _rank_cure(axes, shape))
     if "..." in axes:
         rest = tuple(shape[head : len(shape) - tail])
         if "rest" in vars(at) and at.rest != rest:
             raise Mismatch(
-                f"{who} the axes {show(at.rest)} of the other input, gets {show(shape)}",
+                f"{who} the axes {show(at.rest)} of the other input, gets {given}",
                 "the inputs must have the same shape; look at the layer that changed it",
             )
         at.rest = rest
@@ -361,7 +367,7 @@ def _match(who: str, spec: str, shape: Shape, at: Axes) -> None:
         want = int(axis) if axis.isdigit() else vars(at).setdefault(axis, length)
         if want != length:
             other = "" if axis.isdigit() else " as the other input has"
-            raise Mismatch(f"{who} {spec} with {axis} = {want}{other}, gets {show(shape)}")
+            raise Mismatch(f"{who} {spec} with {axis} = {want}{other}, gets {given}")
 
 
 def _rank_cure(axes: Sequence[str], shape: Shape) -> str:
@@ -374,9 +380,24 @@ def _rank_cure(axes: Sequence[str], shape: Shape) -> str:
     return f"it has {len(shape)} axes, {len(axes)} are wanted"
 
 
-def show(shape: Sequence[int]) -> str:
-    """A shape as people write it: 64×32×7×7."""
+def show(shape: Sequence[int], kind: str = "tensor") -> str:
+    """A shape as people write it: 64×32×7×7; of a pyramid, 5 levels of 1×3×129×129."""
+    if kind == "pyramid" and shape:
+        return f"{shape[0]} level{'s' if shape[0] > 1 else ''} of {show(shape[1:])}"
     return "×".join(map(str, shape)) if shape else "a scalar"
+
+
+def half(length: int) -> int:
+    """The height or width of the next level of a pyramid."""
+    return (length + 1) // 2
+
+
+def level_shapes(shape: Shape) -> Iterator[Shape]:
+    """The shapes of a pyramid's levels, L N C H W, from the finest to the coarsest."""
+    count, *rest, high, wide = shape
+    for _ in range(count):
+        yield (*rest, high, wide)
+        high, wide = half(high), half(wide)
 
 
 def axis_names(spec: str) -> list[str]:

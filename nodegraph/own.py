@@ -25,7 +25,7 @@ from typing import Any
 
 from . import library
 from .graph import GraphError
-from .node import Node, axis_names
+from .node import Input, Layer, Node, Output, axis_names
 from .preferences import config_folder, write_whole
 
 MOST_FILES, MOST_BYTES = 500, 20_000_000
@@ -190,13 +190,14 @@ class Broken(ValueError):
 
 def check_declaration(module: ModuleType, name: str, declared: type[Node]) -> None:
     """Raise Broken for what would only show later."""
-    shapes = {name: port.shape for name, port in declared.inputs.items()}
-    shapes |= {name: port.shape for name, port in declared.outputs.items()}
-    for port, shape in shapes.items():
+    ports: dict[str, Input | Output] = {**declared.inputs, **declared.outputs}
+    for port, about in ports.items():
         try:
-            axis_names(shape)
+            axis_names(about.shape)
         except ValueError as wrong:
             raise Broken(module, name, f"{port}: {wrong}") from wrong
+        if about.kind == "pyramid" and issubclass(declared, Layer):
+            raise Broken(module, name, f"{port}: a Layer has tensors alone; declare a Node")
     if not declared.category:
         declared.category = "own nodes"
 

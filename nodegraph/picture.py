@@ -13,7 +13,7 @@ WIDTH, HEAD, ROW, MARGIN = 160, 50, 18, 40
 VIEW = (240, 260)  # width and height of a view, which holds a picture
 COLOURS = {
     "tensor": "#8aa4c8", "image": "#c8a24a", "labels": "#b07cc6", "scalar": "#7fb77e",
-    "loss": "#d0655a",
+    "loss": "#d0655a", "pyramid": "#53b8ad",
 }  # fmt: skip
 FAMILIES = {
     "sources": "#c8a24a", "losses": "#d0655a", "optimisers": "#e08a3c", "schedules": "#7fb77e",

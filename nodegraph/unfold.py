@@ -20,7 +20,7 @@ TAP = "@"  # in front of the name of a tap
 class Tap(Node):
     """The identity: the gradient through one link apart from that through the others.
 
-    Any shape.
+    Any shape, or a pyramid.
     """
 
     x = Input()
@@ -28,7 +28,7 @@ class Tap(Node):
 
     def recipe(self, at: object) -> Recipe:
         """A view of x."""
-        return Function("nodegraph.nodes.ops.reversal.scale_gradient", 1.0)
+        return Function("nodegraph.nodes.ops.reversal.tap")
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ class _Walk:
             return end
         name = TAP + name
         self.links[name] = end
-        self.calls[name] = Call(name, name, {"x": end}, {}, {"y": Value(value.shape)}, Tap())
+        given = Value(value.shape, "pyramid" if value.kind == "pyramid" else "tensor")
+        self.calls[name] = Call(name, name, {"x": end}, {}, {"y": given}, Tap())
         return Ref(name, "y")
 
     def dissolved(self, graph: Graph) -> None:

@@ -31,6 +31,25 @@ class ImageGrid(View):
         return Function(".ops.pictures.image_grid", self.columns, self.rows, self.range, self.size)
 
 
+class PyramidGrid(View):
+    """The levels of a pyramid beside each other, each as large against the finest as it is.
+
+    After the figures of Burt & Adelson, The Laplacian Pyramid as a Compact Image Code, IEEE Trans.
+    Communications, 1983. A list of N C H W, N C ⌈H/2⌉ ⌈W/2⌉, …
+    """
+
+    aliases = ("levels", "bands", "Laplacian pyramid", "Gaussian pyramid", "пирамида")
+    pyramid = Input("L N C H W", kind="pyramid")
+    example: int = Param(0, min=0, max=4095)
+    range: Range = Param("auto", doc=RANGE)
+
+    def examples(self, links: int) -> int:
+        return self.example + 1
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.pictures.pyramid_grid", self.example, self.range, self.size)
+
+
 class Curve(View):
     """Numbers as lines: a vector or rows of one over their index, a scalar over the steps so far.
 

@@ -224,6 +224,8 @@ def test_a_folder_that_is_none_or_too_large_is_refused(tmp_path: Path) -> None:
          "there is a node type of this name already"),
         ("from nodegraph.node import *\n\nclass Odd(Layer):\n    x = Input('N ... ...')\n", 3,
          "Odd: x: 'N ... ...' is not a shape"),
+        ("from nodegraph.node import *\n\nclass Odd(Layer):\n    x = Input('L', kind='pyramid')\n",
+         3, "Odd: x: a Layer has tensors alone; declare a Node"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_told_with_its_line_and_the_rest_works(

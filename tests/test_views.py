@@ -14,7 +14,7 @@ from nodegraph.nodes.ops import charts, drawing, extent, ink, pictures
 from torch import Tensor
 
 from nodegraph import library
-from nodegraph.node import Function, Mismatch, View
+from nodegraph.node import Function, Mismatch, View, level_shapes
 
 LIBRARY = library.standard()
 VIEWS = [name for name in LIBRARY if issubclass(LIBRARY[name], View)]
@@ -32,9 +32,10 @@ CASES = [(name, {}) for name in VIEWS] + VARIANTS
 
 
 def shapes_of(name: str, n: int = 6, c: int = 3, h: int = 9, w: int = 8) -> dict[str, typing.Any]:
-    """A shape for each input (a list where it takes many)."""
+    """A shape for each input (a list where it takes many, a tuple of them for a pyramid)."""
     return {
         "ImageGrid": {"images": [(n, c, h, w), (n, 16)]},
+        "PyramidGrid": {"pyramid": tuple(level_shapes((3, n, c, h, w)))},
         "Curve": {"x": [(n, w), (w,)]},
         "Histogram": {"x": [(n, w), (h,)]},
         "Scatter": {"points": [(n, w), (2 * n, w)], "labels": [(n,), (2 * n,)]},
@@ -57,6 +58,8 @@ def filled(shape: typing.Any, port: str, fill: float | None) -> typing.Any:
     """A tensor of one number, or of random ones."""
     if isinstance(shape, list):
         return [filled(s, port, fill) for s in shape]
+    if port == "pyramid":
+        return tuple(filled(s, "", fill) for s in shape)
     if port == "labels":
         return torch.randint(3, shape)
     return torch.randn(shape) if fill is None else torch.full(shape, fill)
@@ -66,7 +69,8 @@ def draw(name: str, values: dict[str, typing.Any], changes: typing.Any = None, *
          ) -> tuple[np.ndarray, dict[str, typing.Any]]:  # fmt: skip
     """The picture of a view, and what it says, from values by port."""
     view = LIBRARY[name](**(PARAMETERS.get(name, {}) | (changes or {})))
-    shapes = {k: [tuple(x.shape) for x in v] if isinstance(v, list) else tuple(v.shape)
+    shapes = {k: [tuple(x.shape) for x in v] if isinstance(v, list)
+              else (len(v), *v[0].shape) if isinstance(v, tuple) else tuple(v.shape)
               for k, v in values.items()}  # fmt: skip
     recipe = view.recipe(view.bind(shapes))
     assert isinstance(recipe, Function)
@@ -135,7 +139,7 @@ def test_a_view_caps_what_it_draws(name: str) -> None:
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_leaves_its_inputs_as_they_are(name: str) -> None:
     values = {k: filled(s, k, None) for k, s in shapes_of(name).items()}
-    flat = [x for v in values.values() for x in (v if isinstance(v, list) else [v])]
+    flat = [x for v in values.values() for x in (v if isinstance(v, (list, tuple)) else [v])]
     before = [x.clone() for x in flat]
     draw(name, values, memory={}, weights=[("net.weight", torch.randn(4, 3, 3, 3))])
     assert all(torch.equal(x, y) for x, y in zip(flat, before, strict=True))

@@ -32,6 +32,7 @@ from ..node import (
     Source,
     View,
     axis_names,
+    level_shapes,
 )
 from .build import resolved
 
@@ -41,7 +42,7 @@ LEAST = 1e-4  # relative to the largest of its tensor
 NOISE = 1e-8  # of the value, what rounding makes of a difference
 NUMBERS = 48  # of a tensor that are moved
 EXAMPLES = 3  # of a batch
-LENGTHS = {"N": 3, "M": 3, "C": 4, "H": 6, "W": 7, "h": 3, "w": 4, "D": 8, "K": 4, "...": 4}
+LENGTHS = {"N": 3, "M": 3, "C": 4, "H": 6, "W": 7, "h": 3, "w": 4, "D": 8, "K": 4, "L": 3, "...": 4}
 NOTHING = (Source, Schedule, Optimiser, View, Metric)
 
 
@@ -252,6 +253,8 @@ def samples(
 
     if about.many:
         return [one(s, number + i / 7) for i, s in enumerate(shape)]
+    if about.kind == "pyramid":
+        return tuple(one(s, number + i / 7) for i, s in enumerate(level_shapes(shape)))
     return one(shape, number)
 
 
@@ -266,7 +269,7 @@ def compared(node: Node, made: Any, values: Mapping[str, Any]) -> Iterator[Findi
     """Backward against differences, tensor by tensor."""
     tensors = {}
     for port, given in values.items():
-        listed = given if isinstance(given, list) else [given]
+        listed = given if isinstance(given, (list, tuple)) else [given]
         for i, tensor in enumerate(listed):
             if isinstance(tensor, Tensor) and tensor.requires_grad:
                 tensors[port if len(listed) == 1 else f"{port}[{i}]"] = tensor

@@ -44,9 +44,10 @@ def backward(update: str, loss: Tensor, weights: list[nn.Parameter]) -> None:
             raise NotFinite(update, bad[0])
 
 
-def probe(module: nn.Module, name: str, value: Tensor) -> None:
+def probe(module: nn.Module, name: str, value: Tensor | tuple[Tensor, ...]) -> None:
     """Raise NotFinite for the first node whose value is not finite."""
-    if value.is_floating_point() and not torch.isfinite(value).all():
+    tensors = value if isinstance(value, tuple) else (value,)
+    if any(x.is_floating_point() and not torch.isfinite(x).all() for x in tensors):
         path = getattr(module, "path", "")
         raise NotFinite(f"{path}.{name}" if path else name, "the value")
 

@@ -368,10 +368,17 @@ class Canvas:
         return detail, summary
 
     def pin(self, item: int | str, detail: int | str, face: Face, pin: Pin) -> None:
-        """A pin: filled when linked, a ring when not, a square when it takes many."""
+        """A pin: filled when linked, a ring when not; a square when it takes many, a triangle for a
+        pyramid."""
         colour = self.palette.kind(pin.kind)
         fill = colour if pin.linked else self.palette.node
-        if pin.many and pin.side == "in":
+        if pin.kind == "pyramid":
+            r = RADIUS + 0.5
+            dpg.draw_triangle(
+                (pin.x - r, pin.y + r), (pin.x + r, pin.y + r), (pin.x, pin.y - r), fill=fill,
+                color=colour, thickness=1.5, parent=item,
+            )  # fmt: skip
+        elif pin.many and pin.side == "in":
             r = RADIUS - 0.5
             dpg.draw_rectangle(
                 (pin.x - r, pin.y - r), (pin.x + r, pin.y + r), fill=fill, color=colour,

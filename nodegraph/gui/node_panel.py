@@ -252,12 +252,12 @@ class NodePanel(Panel):
             linked = refs(graph.inputs_of(name).get(port, ()))
             found = [shapes.get(session.place(str(r)), _only(shapes, session.place(r.node)))
                      for r in linked]  # fmt: skip
-            given = ", ".join(show(tuple(s)) for s in found if s is not None)
+            given = ", ".join(show(s, declared.kind) for s in found if s is not None)
             wanted = {"": "a scalar", "...": "any shape"}.get(declared.shape, declared.shape)
             self.prose(f"→ {port}: {given or wanted}  {declared.kind}", self.palette.dim)
         for port, output in (scope.outputs(graph, name) or {}).items():
             shape = shapes.get(session.place(name, port))
-            words = show(tuple(shape)) if shape is not None else output.shape or "a scalar"
+            words = show(shape, output.kind) if shape is not None else output.shape or "a scalar"
             self.prose(f"{port} →: {words}  {output.kind}")
 
     def port(self, session: Session, box: str) -> None:

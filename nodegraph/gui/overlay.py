@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..graph import Graph, Ref
 from ..library import first_line
-from ..node import Node
+from ..node import Node, show
 from .boxes import Pin
 from .geometry import Point
 from .hits import Hit
@@ -61,7 +61,7 @@ def tooltip(scene: Scene, hit: Hit) -> str:
     if hit.pin:
         pin = hit.pin
         shape = scene.shapes.get(pin.ref) or scene.shapes.get(Ref(pin.node, pin.port))
-        known = "×".join(map(str, shape)) if shape else pin.shape or "a number"
+        known = show(shape, pin.kind) if shape else pin.shape or "a number"
         many = ", any number of links" if pin.many and pin.side == "in" else ""
         return f"{pin.label}: {pin.kind}, {known}{many}"
     if hit.link and hit.link in scene.wires:

@@ -53,7 +53,7 @@ class Palette:
 
 KINDS = {
     "tensor": "#86a3cc", "image": "#d0a54a", "labels": "#b58bd0", "scalar": "#7fb98a",
-    "loss": "#d97a68",
+    "loss": "#d97a68", "pyramid": "#4fc3b8",
 }  # fmt: skip
 FAMILIES = {
     "sources": "#d0a54a", "losses": "#d97a68", "optimisers": "#e0935a", "schedules": "#7fb98a",
@@ -62,7 +62,7 @@ FAMILIES = {
 }  # fmt: skip
 KINDS_LIGHT = {
     "tensor": "#4f74ab", "image": "#a87c1f", "labels": "#8a57ad", "scalar": "#3f8f52",
-    "loss": "#bb4b37",
+    "loss": "#bb4b37", "pyramid": "#0f857a",
 }  # fmt: skip
 # Of curves: told apart by the colour-blind too (M. Okabe & K. Ito, Color Universal Design, 2008).
 CURVES = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a81c", "#999999")

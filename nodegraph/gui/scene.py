@@ -352,17 +352,18 @@ def _wires(
         points = tuple((round(x), round(y)) for x, y in routes.get(str(link.to), ()))
         curves = wire([new.point(out), *points, new.point(into)])
         turned = turn(new.graph, new.scope, link.to) if new.scope else ""
-        wires[link] = Wire(link, curves, out.kind, _label(new, link.source), turned, points)
+        label = _label(new, link.source, out.kind)
+        wires[link] = Wire(link, curves, out.kind, label, turned, points)
         drawn.add(link)
     if new.shapes is not old.shapes:
         for link, now in wires.items():
-            if now.label != (label := _label(new, link.source)):
+            if now.label != (label := _label(new, link.source, now.kind)):
                 wires[link] = replace(now, label=label)
     return wires, drawn
 
 
-def _label(scene: Scene, source: Ref) -> str:
+def _label(scene: Scene, source: Ref, kind: str) -> str:
     shape = scene.shapes.get(source)
     if shape is None and not source.port and (pin := scene.pin("out", source)):
         shape = scene.shapes.get(Ref(source.node, pin.port))
-    return show(tuple(shape)) if shape else ""
+    return show(shape, kind) if shape else ""

@@ -25,7 +25,7 @@ from ..compiler.script import weights
 from ..graph import Entry, Graph, GraphError, Ref, choose, refs
 from ..infer import dissolve, infer
 from ..library import near, standard
-from ..node import Schedule, Shape, Source, show
+from ..node import Schedule, Shape, Source
 from . import checkpoint
 from .device import Device
 from .slices import function_of, needed
@@ -216,8 +216,8 @@ def named(body: Body, option: str, text: str, known: list[Ref]) -> Ref:
         ports = ", ".join(f"{ref.node}.{p}" for p in body.calls[ref.node].outputs)
         raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
     if not is_picture(body, ref):
-        shape = show(body.value(ref).shape)
-        raise GraphError(f"--{option} {text} gives {shape}, no picture; these do: {said}")
+        given = body.value(ref)
+        raise GraphError(f"--{option} {text} gives {given}, no picture; these do: {said}")
     return ref
 
 

@@ -305,7 +305,7 @@ class Previews:
         """What flows into each input of a view: a list where it takes many."""
         found: list[Any] = []
         for port, declared in one.view.inputs.items():
-            there = [torch.as_tensor(values[r]).detach() if not one.view.gradient else values[r]
+            there = [values[r] if one.view.gradient else still(values[r])
                      for r in one.inputs.get(port, ())]  # fmt: skip
             found.append(there if declared.many else there[0] if there else declared.default)
         return found
@@ -386,6 +386,7 @@ class Previews:
 
 # Which view suits an output that is peeked at: the first row that fits.
 SUITING: list[tuple[Callable[[Value], bool], str, dict[str, Any]]] = [
+    (lambda v: v.kind == "pyramid", "PyramidGrid", {}),
     (lambda v: v.kind == "labels" or v.shape == (), "TextTable", {}),
     (lambda v: len(v.shape) == 4 and v.kind == "image", "ImageGrid", {}),
     (lambda v: len(v.shape) == 4 and v.shape[1] == 2, "Flow", {}),
@@ -400,6 +401,13 @@ SUITING: list[tuple[Callable[[Value], bool], str, dict[str, Any]]] = [
     (lambda v: len(v.shape) == 2 and v.shape[1] > 1, "Scatter", {}),
     (lambda v: True, "Histogram", {}),
 ]
+
+
+def still(value: Any) -> Any:
+    """A value without the graph of its gradient; a schedule's plain number as a tensor."""
+    if isinstance(value, tuple):  # a pyramid
+        return tuple(map(still, value))
+    return torch.as_tensor(value).detach()
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -113,6 +113,16 @@ def norm(gradient: Tensor | None) -> float:
     return 0.0 if gradient is None else float(gradient.detach().float().norm())
 
 
+def parts_of(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The tensors that flow along a link: the levels of a pyramid, or one."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """All numbers of what flows along a link."""
+    return parts[0] if len(parts) == 1 else torch.cat([p.flatten() for p in parts])
+
+
 def statistics(x: Tensor) -> dict[str, float]:
     """Mean, standard deviation (over all its numbers) and share of zeros."""
     x = x.detach().float()
@@ -126,15 +136,15 @@ def report(
 ) -> dict[str, Any]:
     """All that probes tell, from the values of all taps and losses, with their gradient graph."""
     terms = terms_of(unfolded, updates)
-    taps = [t for t in unfolded.links if Ref(t, "y") in values]
+    carries = {t: parts_of(values[Ref(t, "y")]) for t in unfolded.links if Ref(t, "y") in values}
     links: dict[str, dict[str, Any]] = {}
     of_output: dict[Ref, dict[str, float]] = {}
     alive: dict[Ref, int] = {}  # how many numbers other than 0 an output has
-    for tap in taps:
+    for tap, parts in carries.items():
         end = unfolded.links[tap]
         if end not in of_output:
-            of_output[end] = statistics(values[Ref(tap, "y")])
-            alive[end] = int(values[Ref(tap, "y")].count_nonzero())
+            of_output[end] = statistics(joined(parts))
+            alive[end] = int(joined(parts).count_nonzero())
         links[unfolded.path(tap)] = {
             "from": outer(unfolded, end), **of_output[end], "gradients": {},
         }  # fmt: skip
@@ -143,20 +153,22 @@ def report(
     for term in terms:
         over = unfolded.over(term.update)
         there = reached(unfolded, over)
-        carried = [t for t in taps if t in there and values[Ref(t, "y")].requires_grad]
+        carried = {t: parts for t, parts in carries.items()
+                   if t in there and all(p.requires_grad for p in parts)}  # fmt: skip
         owners = dict.fromkeys(
             c.owner for c in unfolded.body.calls.values() if c.learns_with(over)
         )  # fmt: skip
         moved = [(o, list(net.get_submodule(attribute(o)).parameters())) for o in owners]
         moved = [(o, [p for p in found if p.requires_grad]) for o, found in moved]
-        inputs = [values[Ref(t, "y")] for t in carried] + [p for _, ps in moved for p in ps]
-        found = gradients(term, values, inputs) if inputs else []
+        inputs = [p for _, ps in (*carried.items(), *moved) for p in ps]
+        rest = iter(gradients(term, values, inputs) if inputs else [])
         through[term.label] = {}
-        for tap, gradient in zip(carried, found, strict=False):
-            if gradient is not None:
-                through[term.label][tap] = gradient.detach()
+        for tap, parts in carried.items():
+            found = [next(rest) for _ in parts]
+            if any(g is not None for g in found):
+                given = [torch.zeros_like(p) if g is None else g for p, g in zip(parts, found)]
+                through[term.label][tap] = gradient = joined(given).detach()
                 links[unfolded.path(tap)]["gradients"][term.label] = norm(gradient)
-        rest = iter(found[len(carried) :])
         for owner, parameters in moved:
             lengths = [norm(next(rest)) for _ in parameters]
             row = weights.setdefault(

@@ -76,6 +76,22 @@ def image_grid(
 
 
 @themed
+def pyramid_grid(
+    pyramid: tuple[Tensor, ...], example: int, range: str, size: int
+) -> np.ndarray:  # fmt: skip
+    """One example: the finest level at the left, the others under each other at its right."""
+    shown = [as_pictures(four_axes(x[example : example + 1], 1), range) for x in pyramid]
+    if not all(map(len, shown)):
+        return note(f"there is no example {example}", size)
+    finest, *others = (x[0] for x in shown)
+    wide = sum(x.shape[1] for x in [finest, *others[:1]])
+    scale = (size - 2) / max(wide, finest.shape[0])
+    fitted = [enlarged(x, round(scale * x.shape[1]), round(scale * x.shape[0]))
+              for x in (finest, *others)]  # fmt: skip
+    return stacked([fitted[0], stacked(fitted[1:])], across=True, gap=2) if others else fitted[0]
+
+
+@themed
 def feature_maps(x: Tensor, example: int, channels: int, scale: str, size: int) -> np.ndarray:
     """The channels of one example as heat maps, each in its own range or all in one."""
     if not x.numel() or example >= len(x):

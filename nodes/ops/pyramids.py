@@ -1,4 +1,4 @@
-"""The two steps of image pyramids: down by half, and up again."""
+"""Image pyramids: the two steps, down by half and up again, and what is made of them."""
 
 import torch
 from torch import Tensor
@@ -31,3 +31,39 @@ def expand(x: Tensor, like: Tensor, a: float) -> Tensor:
     apart[..., ::2, ::2] = x
     # Three of four pixels are 0, so the kernel is taken four times: twice along each axis.
     return blurred(apart, 2 * _weights(a, x))
+
+
+Pyramid = tuple[Tensor, ...]  # from the finest level to the coarsest
+
+
+def gaussian_pyramid(x: Tensor, levels: int, a: float) -> Pyramid:
+    """x, and each level reduced from the one before it."""
+    pyramid = [x]
+    while len(pyramid) < levels:
+        pyramid.append(reduce(pyramid[-1], a))
+    return tuple(pyramid)
+
+
+def laplacian_pyramid(x: Tensor, levels: int, a: float) -> Pyramid:
+    """What each level of the Gaussian pyramid has beside the next one; the coarsest as it is."""
+    pyramid = gaussian_pyramid(x, levels, a)
+    bands = (fine - expand(coarse, fine, a) for fine, coarse in zip(pyramid, pyramid[1:]))
+    return (*bands, pyramid[-1])
+
+
+def collapse_pyramid(pyramid: Pyramid, a: float) -> Tensor:
+    """The image that the levels of a Laplacian pyramid add up to."""
+    *bands, image = pyramid
+    for band in reversed(bands):
+        image = band + expand(image, band, a)
+    return image
+
+
+def blend_pyramids(a: Pyramid, b: Pyramid, mask: Pyramid) -> Pyramid:
+    """Level by level a · mask + b · (1 − mask)."""
+    return tuple(x * m + y * (1 - m) for x, y, m in zip(a, b, mask, strict=True))
+
+
+def pyramid_level(pyramid: Pyramid, index: int) -> Tensor:
+    """One level."""
+    return pyramid[index]
