@@ -95,6 +95,22 @@ class MeanAbsoluteError(Metric):
         return Function("torch.nn.functional.l1_loss", reduction="mean")
 
 
+class MaxAbsoluteError(Metric):
+    """The largest |x − target|: how far apart two tensors are where they differ most.
+
+    Two tensors of the same shape; over several batches, the mean of their largest.
+    """
+
+    aliases = ("largest difference", "max error", "L∞", "Chebyshev", "наибольшая разность")
+    low_is_good = True
+    x = Input("...")
+    target = Input("...")
+    value = Output("", kind="scalar")
+
+    def recipe(self, at: Axes) -> Recipe:
+        return Function(".ops.metrics.max_absolute_error")
+
+
 class IoU(Metric):
     """How well two masks cover each other: |A ∩ B| / |A ∪ B|, the mean over examples.
 

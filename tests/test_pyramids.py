@@ -178,6 +178,8 @@ def test_a_spline_has_a_fifth_of_the_seam_of_a_hard_cut() -> None:
 def test_a_graph_without_updates_looks_once() -> None:
     rows, state = trained(graph("pyramid"), 0)
     assert rows[-1]["error"] <= CLOSE**2 < rows[-1]["loss_of_L0"] and not state
+    largest = [value for name, value in rows[-1].items() if name.startswith("agree.")]
+    assert largest == [0.0] * 6  # the node's levels are those that are written out
     rows, _ = trained(graph("spline_blend"), 0)
     assert rows[-1]["moved_by_spline"] > rows[-1]["moved_by_feather"] > 0
 

@@ -35,6 +35,11 @@ def spread(x: Tensor) -> Tensor:
     return x.std(0, correction=0).mean()
 
 
+def max_absolute_error(x: Tensor, target: Tensor) -> Tensor:
+    """The largest |x − target|."""
+    return (x - target).abs().max()
+
+
 def iou(mask: Tensor, target: Tensor, threshold: float) -> Tensor:
     """The mean over examples of what both masks cover, over what either does; 1 where none does."""
     one, other = ((m > threshold).flatten(1) for m in (mask, target))
