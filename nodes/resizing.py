@@ -159,9 +159,10 @@ class ResizeLike(Node):
     like = Input("M K H' W'")
     y = Output("N C H' W'")
     mode: Literal["nearest", "bilinear", "bicubic"] = Param("nearest")
+    cut: bool = Param(False, doc="the middle, in the shape of `like`: nothing is stretched")
 
     def recipe(self, at: Axes) -> Recipe:
-        return Function(".ops.shape.resize_like", self.mode)
+        return Function(".ops.shape.resize_like", self.mode, **self.changed("cut"))
 
 
 class Unpool2d(Node):

@@ -13,7 +13,16 @@ import nodegraph.nodes
 import nodegraph.nodes.ops
 import pytest
 import torch
-from nodegraph.nodes.ops import losses, metrics, moments, preprocess, reversal, schedules, textures
+from nodegraph.nodes.ops import (
+    losses,
+    metrics,
+    moments,
+    preprocess,
+    reversal,
+    schedules,
+    shape,
+    textures,
+)
 from nodegraph.nodes.ops.fft_conv import FFTConv2d
 from torch import Tensor, nn
 from torch.nn import functional
@@ -74,6 +83,7 @@ VARIANTS = [
     ("Upsample", {"mode": "bilinear", "factor": 3}),
     ("Resize", {"mode": "nearest"}),
     ("Resize", {"height": 30, "mode": "bicubic"}),
+    ("ResizeLike", {"mode": "bilinear", "cut": True}),
     *((name, {"align_corners": True}) for name in LIBRARY if name.endswith(("Grid", "Sampler"))
       and "align_corners" in LIBRARY[name].settings),
     *((name, {"absolute": True}) for name in ("AffineGrid", "AttentionGrid", "ProjectiveGrid")),
@@ -614,8 +624,20 @@ def test_metrics_count() -> None:
     assert float(metrics.binary_accuracy(signs, 1.0)) == 0.75
     assert float(metrics.binary_accuracy(signs, 0.0)) == 0.25
     assert float(metrics.binary_accuracy(signs, torch.tensor([1.0, 0, 0, 1]))) == 0.75
+    assert float(metrics.max_absolute_error(signs, torch.tensor([1.0, 1, 2, 4]))) == 2
     assert float(metrics.spread(torch.ones(4, 3))) == 0
     assert float(metrics.spread(torch.tensor([[0.0], [2.0]]))) == 1
+
+
+def test_an_image_is_cut_to_the_sides_of_another_and_not_stretched() -> None:
+    x = torch.arange(8.0 * 12).view(1, 1, 8, 12)
+    assert torch.equal(shape.resize_like(x, torch.zeros(1, 3, 8, 4), "nearest", True), x[..., 4:8])
+    half = shape.resize_like(x, torch.zeros(1, 3, 2, 6), "bilinear", True)  # of the rows 2 to 5
+    torch.testing.assert_close(half, functional.avg_pool2d(x[:, :, 2:6], 2))
+    for mode in ("nearest", "bilinear"):  # in its own size it is what it was, to the last bit
+        assert torch.equal(shape.resize_like(x, x, mode, True), x)
+        assert torch.equal(shape.resize_like(x, x, mode), x)
+    assert shape.resize_like(x, torch.zeros(1, 3, 8, 4), "nearest")[0, 0, 0, 3] == 9
 
 
 def test_maxout_takes_the_largest_of_neighbours() -> None:

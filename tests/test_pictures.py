@@ -202,6 +202,21 @@ def test_a_part_is_named_and_the_other_sources_are_drawn(
     assert (made[..., 32:] - one[..., 32:]).abs().mean() > 10
 
 
+@pytest.mark.parametrize("size", [(200, 133), (97, 160)])
+def test_a_splined_photograph_keeps_its_size(
+    size: tuple[int, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, given = str(ROOT / "graphs" / "spline_blend.yaml"), photo(tmp_path / "a.png", size)
+    out = tmp_path / "b.png"
+    words = ["run", graph, "--input", str(given), "--output", str(out), "--from", "one"]
+    status, told = says(capsys, *words, "--to", "splined", "--set", "levels=3")
+    assert status == 0 and "scaled" not in told
+    made, one = pixels(out), pixels(given)
+    assert made.shape == one.shape == (3, *size[::-1])
+    away = (made - one).abs().mean((0, 1))  # over the columns: the orange is in the right half
+    assert away[: size[0] // 3].max() < 0.5 and away[-size[0] // 3 :].min() > 10
+
+
 def test_a_source_inside_a_group_gives_way_to_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,12 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return functional.one_hot(labels, classes).float()  # N K
 
 
-def resize_like(x: Tensor, like: Tensor, mode: str) -> Tensor:
-    """x in the height and width of `like`."""
-    return functional.interpolate(x, like.shape[2:], mode=mode)
+def resize_like(x: Tensor, like: Tensor, mode: str, cut: bool = False) -> Tensor:
+    """x, or with `cut` the middle of it that has the sides of `like`, in the size of `like`."""
+    high, wide = like.shape[2:]
+    if cut:
+        scale = min(x.shape[2] / high, x.shape[3] / wide)
+        h, w = max(1, round(high * scale)), max(1, round(wide * scale))
+        top, left = (x.shape[2] - h) // 2, (x.shape[3] - w) // 2
+        x = x[..., top : top + h, left : left + w]
+    return functional.interpolate(x, (high, wide), mode=mode)
