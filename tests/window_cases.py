@@ -38,6 +38,21 @@ layout:
 """
 
 
+BANDS = """
+nodegraph: 1
+nodes:
+  photo: {type: Photo, picture: flower, size: 33}
+  bands: {type: LaplacianPyramid, in: {x: photo}}
+  collapse: {type: CollapsePyramid}
+  tanh: {type: Tanh}
+layout:
+  photo: [0, 0]
+  bands: [260, 0]
+  collapse: [660, 0]
+  tanh: [660, 200]
+"""
+
+
 @pytest.fixture(scope="session")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
     screen = Screen(tmp_path_factory.mktemp("state"), (1280, 800))
@@ -230,6 +245,62 @@ def test_c_connects_what_is_selected(small: Screen) -> None:
     small.click(small.title("free"), mods=["shift"])
     small.key("c")
     assert links(small)["act.x"] == "free"  # from left to right
+
+
+def test_a_pyramid_is_linked_undone_copied_grouped_and_saved_as_any_value(
+    screen: Screen, tmp_path: Path
+) -> None:
+    session = screen.load(BANDS)
+    out = screen.pin("bands", "out", "y")
+    screen.at(out)
+    screen.press()
+    screen.at(screen.empty(0.5, 0.9))
+    screen.turn()
+    overlay = screen.gestures.overlay
+    assert ("collapse", "in", "x") in overlay.lit and ("tanh", "in", "x") in overlay.faded
+    screen.key("escape")
+    screen.release()
+    before = session.graph
+    screen.drag(out, screen.pin("tanh", "in", "x"))  # a list fits no tensor
+    assert session.graph is before and "bands gives pyramid" in (session.message or ("",))[0]
+    screen.drag(screen.pin("photo", "out", "image"), screen.pin("collapse", "in", "x"))
+    assert session.graph is before and "takes pyramid" in (session.message or ("",))[0]
+    screen.drag(out, screen.empty(0.5, 0.9))
+    kinds = {c.name for c in screen.window.popups.choices}
+    assert {"PyramidLevel", "PyramidBlend", "PyramidGrid"} <= kinds and "Detach" not in kinds
+    screen.key("escape")
+
+    screen.drag(out, screen.title("collapse"))
+    assert links(screen)["collapse.x"] == "bands" and screen.wait(screen.checked)
+    screen.turn()
+    (wire,) = (w for w in screen.scene.wires.values() if w.to == Ref("collapse", "x"))
+    assert (wire.kind, wire.label) == ("pyramid", "3 levels of 1×3×33×33")
+    screen.at(screen.wire("collapse.x", "bands"))
+    assert "3 levels of 1×3×33×33" in screen.gestures.overlay.tooltip
+    screen.key("z", "ctrl")
+    assert "collapse.x" not in links(screen)
+    screen.key("z", "ctrl", "shift")
+    assert links(screen)["collapse.x"] == "bands"
+
+    screen.click(screen.title("bands"))
+    screen.click(screen.title("collapse"), mods=["shift"])
+    screen.key("c", "ctrl")
+    screen.at(screen.empty(0.3, 0.8))
+    screen.key("v", "ctrl")
+    assert links(screen)["collapse_2.x"] == "bands_2"
+    screen.key("z", "ctrl")
+
+    screen.click(screen.title("collapse"))
+    screen.key("g", "ctrl")
+    (group,) = session.graph.groups
+    (name,) = (n for n, e in session.graph.nodes.items() if e.type == group)
+    assert session.graph.groups[group].inputs == {"x": "L N C H W"}
+    (pin,) = screen.scene.boxes[name].face.inputs
+    assert pin.kind == "pyramid" and links(screen)[f"{name}.x"] == "bands"
+    screen.key("s", "ctrl")
+    screen.rewrite(str(tmp_path / "bands"))
+    assert files.load(tmp_path / "bands.yaml") == session.graph
+    assert {p.where[1] for p in check(session.graph)} == {"tanh"}  # which nothing feeds
 
 
 # Arrange ------------------------------------------------------------------------------------------
