@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
+from lean import lean
 
 import nodegraph
 from nodegraph import edits, files, runs
@@ -35,7 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def named(name: str, **settings: Any) -> Graph:
     """A prebuilt graph, small, ready to train."""
-    graph = nodegraph.load(ROOT / "graphs" / f"{name}.yaml")
+    graph = lean(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"))
     return checked(graph, "", SMALL[name] | settings)
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import GRAPHS, ROOT
+from lean import lean
 from torch import nn
 
 import nodegraph
@@ -31,7 +32,8 @@ IDS = [f"{path.stem}-{preset}" for path, preset in CASES]
 
 def chosen(name: str, preset: str = "", **settings: object) -> nodegraph.graph.Graph:
     """A prebuilt graph with its parameters set."""
-    return settled(choose(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"), preset, settings))
+    graph = lean(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"))
+    return settled(choose(graph, preset, settings))
 
 
 def source_of(graph: nodegraph.graph.Graph) -> str:

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
+from lean import lean
 from torch import nn
 
 import nodegraph
@@ -32,7 +33,7 @@ torch.set_num_threads(1)
 
 def trainer(name: str, seed: int = 0, preset: str = "", **settings: Any) -> Trainer:
     """A prebuilt graph at the beginning of its first stage."""
-    graph = nodegraph.load(ROOT / "graphs" / f"{name}.yaml")
+    graph = lean(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"))
     made = Trainer(settled(choose(graph, preset, settings)), Options(seed=seed, device="cpu"))
     made.enter()
     return made
@@ -336,7 +337,7 @@ def finish(made: Trainer) -> dict[str, torch.Tensor]:
 def test_a_resumed_run_equals_an_uninterrupted_one(
     name: str, settings: dict[str, Any], stop: int, tmp_path: Path
 ) -> None:
-    graph = nodegraph.load(ROOT / "graphs" / f"{name}.yaml")
+    graph = lean(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"))
     whole = finish(start(graph, "", settings, tmp_path / "whole", Options(seed=3)))
     part = start(graph, "", settings, tmp_path / "part", Options(seed=3, checkpoint_every=1))
     events = part.events()
