@@ -82,6 +82,14 @@ def test_other_games_on_the_ring_are_told(record: Record) -> None:
         assert len(rows) == 10
 
 
+def test_a_frozen_discriminator_shows_no_ring(record: Record) -> None:
+    for seed in (0, 1):
+        _, modes, near = ring_samples(seed, "d_frozen")
+        record("gan_ring", "control, D frozen: modes of 8", "< 6", modes, seed)
+        record("gan_ring", "control, D frozen: samples within 4σ", "< 0.7", near, seed)
+        assert modes < 6 and near < 0.7
+
+
 def digits_of(of: Graph, state: State, inputs: list[str], output: str) -> Tensor:
     """1000 samples of a generator whose pixels are in 0..1, in −1..1."""
     net = slice_of(of, state, inputs, [output])
@@ -177,6 +185,19 @@ def test_pulling_away_pulls_codes_apart(record: Record) -> None:
            missed=pulled >= without)  # fmt: skip
     if pulled >= without:
         pytest.xfail(f"{pulled:.2g} with it, {without:.2g} without")
+
+
+@pytest.mark.parametrize("name, wanted", [("gan", 10), ("dcgan", 20), ("ebgan", 10)])
+def test_a_frozen_discriminator_shows_no_digits(name: str, wanted: int, record: Record) -> None:
+    of, distance = graph(name), []
+    for more in ({}, {"steps": 1}):
+        _, state = trained(of, 0, "d_frozen", **more)
+        inputs = ["z", "real.logits"] if name == "gan" else ["z"]
+        images = (made if name == "dcgan" else digits_of)(of, state, inputs, "generator")
+        distance.append(quality(images)["kernel distance"])
+    fall = distance[1] / distance[0]
+    record(name, "control, D frozen: kernel distance falls by", f"< {wanted}", fall, 0)
+    assert fall < wanted
 
 
 # GMMN --------------------------------------------------------------------------------------------

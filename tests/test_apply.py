@@ -98,7 +98,7 @@ def test_a_turned_knob_is_as_if_the_graph_had_been_so_from_there_on() -> None:
 
 def test_a_learning_rate_that_is_a_number_is_taken_over() -> None:
     made = steps(begun(named("dcgan")), 2)
-    told = made.apply(named("dcgan", lr=0.25))
+    told = made.apply(named("dcgan", lr=0.25, d_rate=0.25))
     assert {"d_step: lr 0.0005 → 0.25", "g_step: lr 0.0005 → 0.25"} <= {*told.what}
     assert all(words.endswith(": lr 0.0005 → 0.25") for words in told.what)  # of other presets too
     optimisers = made.stage.optimisers  # type: ignore[union-attr]

@@ -131,6 +131,30 @@ def test_each_player_moves_its_own_weights_alone(
     assert any(not torch.equal(after[k], before[k]) for k in before if k.startswith(moved))
 
 
+@pytest.mark.parametrize("preset", ["d_frozen", "quick"])
+@pytest.mark.parametrize(
+    "name, judge, settings",
+    [
+        ("gan", "judge_real", {"count": 60}),
+        ("gan_ring", "judge_real", {}),
+        ("dcgan", "judge_real", {}),
+        ("ebgan", "real_energy", {"count": 60}),
+    ],
+)
+def test_a_frozen_discriminator_stays_bit_for_bit_and_its_generator_learns(
+    name: str, judge: str, settings: dict[str, object], preset: str
+) -> None:
+    """Its weights, that is: running statistics of batch norms count on, and teach nobody."""
+    assert nodegraph.check(choose(graph(name), preset)) == []
+    trainer = trainer_of(name, preset, batch=16, steps=3, **settings)
+    before = {k: v.clone() for k, v in trainer.net.named_parameters()}
+    losses = [e.losses for e in trainer.events() if isinstance(e, Stepped)]
+    assert len(losses) == 3 and all(len(row) > 1 for row in losses)  # that of D is there as well
+    after = dict(trainer.net.named_parameters())
+    moved = {k.partition(".")[0] for k in before if not torch.equal(after[k], before[k])}
+    assert moved == ({"generator"} if preset == "d_frozen" else {"generator", judge})
+
+
 def test_a_step_of_the_game_is_that_of_the_plain_loop() -> None:
     """Bit for bit: the judge on real and made points, then the generator against the new judge."""
     trainer = trainer_of("gan_ring", batch=32)
