@@ -306,6 +306,19 @@ def test_only_the_update_of_the_judge_sees_what_is_replayed() -> None:
     assert past.seen == 8 and past.kept[:8].any() and not past.kept[8:].any()
 
 
+@pytest.mark.parametrize("kind", ["fake", "past"])
+def test_made_images_of_now_and_before_get_soft_and_flipped_labels(kind: str) -> None:
+    of = choose(graph("dcgan"), "replay", {"fake_high": 0.3, "flip": 0.2})
+    logit, loss = f"judge_{kind}.logit", f"{kind}_is_fake"
+    net = nodegraph.compile(of, [logit], [f"{kind}_label", loss]).train()
+    logits = torch.randn(2000, 1)
+    labels, found = net(logits)
+    assert labels[labels < 0.5].max() > 0.29 and labels.unique().numel() > 1000
+    assert (labels > 0.5).float().mean() == pytest.approx(0.2, abs=0.04)
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
+    torch.testing.assert_close(found, wanted)
+
+
 def test_a_judge_is_told_how_much_a_batch_differs() -> None:
     from nodegraph.nodes.ops.minibatch_std import minibatch_std
 
