@@ -9,12 +9,13 @@ import pytest
 import torch
 from acceptance import graph
 from PIL import Image
+from torch import Tensor
 
 import nodegraph
 from nodegraph.body import Body
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import choose
+from nodegraph.graph import Graph, Ref, choose
 from nodegraph.library import standard
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Stepped, Trainer
@@ -96,6 +97,46 @@ def test_a_discriminator_sees_the_band_upon_what_is_low(level: int) -> None:
     found = parts(band, low, label)
     torch.testing.assert_close(found, whole(band + low, label))
     assert (found - whole(band, label)).abs() > 1e-4
+
+
+def real_sides(of: Graph, level: int) -> tuple[Tensor, Tensor]:
+    """What D of a level loses on real images, as the graph has it, and by the plain loop: the band
+    of each image upon what is low in the same image, and its own label."""
+    from nodegraph.nodes.ops.pyramids import expand, reduce
+
+    torch.manual_seed(level)
+    given = ["real.digits.image", "real.digits.label"]
+    net = nodegraph.compile(of, given, [f"contest{level}.real_is_real"]).eval()
+    image, label = torch.rand(4, 1, 28, 28) * 2 - 1, torch.arange(4)
+    seen = image
+    for _ in range(level):
+        seen = reduce(seen, 0.4)
+    if level < 2:
+        low = expand(reduce(seen, 0.4), seen, 0.4)
+        band = seen - low
+        seen = band + low
+    logits = net.get_submodule(f"contest{level}.judge_real")(seen, label)
+    return net(image, label), torch.nn.functional.softplus(-logits).mean()
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_discriminator_sees_real_bands_upon_what_is_low_in_the_same_image(level: int) -> None:
+    found, wanted = real_sides(graph("lapgan"), level)
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "port, other",
+    [
+        ("contest0.real", "pyramid.L0"), ("contest0.real", "pyramid.low0"),
+        ("contest1.real", "pyramid.L1"), ("contest1.real", "pyramid.low1"),
+    ],
+)  # fmt: skip
+def test_a_band_or_what_is_low_alone_is_no_real_image(port: str, other: str) -> None:
+    of = graph("lapgan")
+    spoilt = of.with_(links={**of.links, Ref.parse(port): Ref.parse(other)})
+    found, wanted = real_sides(spoilt, int(port[7]))
+    assert (found - wanted).abs() > 1e-4
 
 
 def test_to_sample_each_generator_stands_on_what_the_one_before_has_drawn() -> None:
