@@ -83,8 +83,10 @@ sizes, so it says how far the small preset is from the real thing.
 
 
 SHORT = "\n## Where it falls short\n\n"
-BOUND = re.compile(r"([<>≤≥]) (-?[\d.]+(?:e-?\d+)?)")
-RANGE = re.compile(r"(-?[\d.]+) to (-?[\d.]+)")
+NUMBER = r"(-?[\d.]+(?:e-?\d+)?)"
+BOUND = re.compile(rf"([<>≤≥]) {NUMBER}(?:/(\d+))?(?:×| of \d+)?")
+RANGE = re.compile(rf"{NUMBER}(?: to |–){NUMBER}")
+AROUND = re.compile(rf"{NUMBER} ± {NUMBER}")
 
 
 def shown(value: float | str) -> str:
@@ -96,10 +98,12 @@ def misses(got: float, wanted: str) -> bool:
     """Whether a figure is beyond a bound that is a number; other bounds are in the tests."""
     if ends := RANGE.fullmatch(wanted):
         return not float(ends[1]) <= got <= float(ends[2])
+    if about := AROUND.fullmatch(wanted):
+        return not abs(got - float(about[1])) <= float(about[2])
     found = BOUND.fullmatch(wanted)
     if not found:
         return False
-    bound = float(found[2])
+    bound = float(found[2]) / float(found[3] or 1)
     met = {"<": got < bound, "≤": got <= bound, ">": got > bound, "≥": got >= bound}
     return not met[found[1]]
 
