@@ -181,7 +181,7 @@ class Hinge(_Reduced):
     aliases = ("margin loss", "EBGAN", "SVM", "отступ")
     margin_in = "margin"
     x = Input("...")
-    margin = Input("", default=1.0)
+    margin = Input("", default=1.0, min=0.0)
 
     def recipe(self, at: Axes) -> Recipe:
         return Function(".ops.losses.hinge", reduction=self.reduction)

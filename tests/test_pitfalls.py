@@ -275,6 +275,19 @@ def test_the_margin_of_logits_may_be_any() -> None:
     assert told(MARGIN.replace("in: {x: energy}", "in: {x: fc}")) == []
 
 
+@pytest.mark.parametrize("value", ["-0.5", "$m"])
+def test_a_margin_below_0_is_no_margin(value: str) -> None:
+    text = MARGIN.replace("margin: 10", f"margin: {value}")
+    text = text.replace("nodes:", "params: {m: -0.5}\nnodes:", 1)
+    (found,) = told(text)
+    assert found.startswith("error high: margin expects at least 0, not -0.5")
+    assert told(text.replace("-0.5", "0")) == []
+    # Of a number that is linked, nothing is known before it is computed.
+    linked = MARGIN.replace("margin: 10, in: {x: energy}", "in: {x: energy, margin: m}")
+    linked = linked.replace("nodes:", "nodes:\n  m: {type: ConstantValue, number: -0.5}", 1)
+    assert told(linked) == []
+
+
 def test_ebgan_tells_of_an_energy_whose_margin_was_forgotten() -> None:
     of = graph("ebgan")
     broken = of.with_(params={**of.params, "unit": 1 / 784})
