@@ -14,6 +14,7 @@ from nodegraph.compiler.build import resolved
 from nodegraph.graph import choose
 from nodegraph.library import standard
 from nodegraph.training.run import start
+from nodegraph.training.trainer import Options, Stepped
 
 STREET = {"extract": 312_256, "labels": 31_482_890, "domain": 9_440_257}
 
@@ -60,6 +61,27 @@ def test_networks_for_house_numbers_and_signs_learn(preset: str) -> None:
         sgd.step()
     assert torch.isfinite(label_loss + domain_loss)
     assert not [k for k, v in net.state_dict().items() if torch.equal(v, before[k])]
+
+
+def test_house_numbers_alone_are_learned_as_those_of_two_domains_are() -> None:
+    """The same networks, optimiser and first step; but the heads of domains stay as they were."""
+    of = graph("dann_large")
+    assert nodegraph.check(choose(of, "svhn_source_only")) == []
+    both, alone = of.presets["svhn_to_mnist"], of.presets["svhn_source_only"]
+    assert alone == both | {"update": "source_only_sgd", "invariance": ()}
+    small = {"source_data": "PrintedDigits", "target_data": "DigitsOnPhotographs", "batch": 4,
+             "c1": 4, "c2": 4, "c3": 4, "f1": 16, "f2": 16, "width": 16, "steps": 2}  # fmt: skip
+    first, moved = [], []
+    for preset in ("svhn_to_mnist", "svhn_source_only"):
+        trainer = start(of, preset, small, options=Options(0, device="cpu"))
+        before = {k: v.clone() for k, v in trainer.net.named_parameters()}
+        losses = [e.losses for e in trainer.events() if isinstance(e, Stepped)]
+        assert len(losses) == 2
+        first.append(float(losses[0]["label_loss"]))
+        after = dict(trainer.net.named_parameters())
+        moved.append({k.partition(".")[0] for k in before if not torch.equal(before[k], after[k])})
+    assert first[0] == first[1]
+    assert moved == [{"extract", "labels", "domain"}, {"extract", "labels"}]
 
 
 @pytest.mark.parametrize(
