@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from acceptance import graph
-from nodegraph.nodes.ops import losses, moments, ring
+from nodegraph.nodes.ops import losses, moments, ring, schedules
 from torch import Tensor
 
 import nodegraph
@@ -18,7 +18,7 @@ from nodegraph import files
 from nodegraph.body import Body
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import Ref, choose
+from nodegraph.graph import Ref, choose, refs
 from nodegraph.library import standard
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Stepped, Trainer
@@ -75,6 +75,34 @@ def test_the_games_of_the_papers_make_two_steps(tmp_path: Path) -> None:
         found = [list(e.losses.values()) for e in trainer.events() if isinstance(e, Stepped)]
         assert len(found) == 2 and torch.tensor(found).isfinite().all()
         assert not torch.equal(torch.tensor(found[0]), torch.tensor(found[1]))
+
+
+@pytest.mark.parametrize(
+    "name, update, option, wanted",
+    [
+        ("gan", "g_descent", "lr", {0: 0.1, 1: 0.1 / 1.000004, 50_000: 0.0818731}),
+        ("gan_ring", "g_descent", "lr", {0: 0.1, 1: 0.1 / 1.000004, 10**7: 1e-6}),
+        # A tenth after 10,000 steps, once and for all.
+        ("gmmn", "descend", "lr", {0: 2, 9_999: 2, 10_000: 0.2, 39_999: 0.2}),
+    ],
+)
+def test_the_papers_schedules_are_followed(
+    name: str, update: str, option: str, wanted: dict[int, float]
+) -> None:
+    settings = {"gan": {"data": "Printed", "count": 60}, "gmmn": {"data": "Printed", "count": 60}}
+    trainer = trainer_of(name, "paper", steps=2, batch=20, **settings.get(name, {}))
+    (made,) = refs(trainer.graph.links[Ref(update, option)])
+    call = body(name, "paper").calls[made.node]
+    recipe = call.node.recipe(call.at)
+    for step, value in wanted.items():
+        found = getattr(schedules, recipe.target.rpartition(".")[2])(step, 50_000, *recipe.args)
+        assert found == pytest.approx(value, rel=1e-5)
+    group = None
+    for event in trainer.events():
+        if isinstance(event, Stepped):
+            group = trainer.stage.optimisers[update].param_groups[0]
+            assert group[option] == pytest.approx(wanted.get(event.step - 1, wanted[0]))
+    assert group is not None
 
 
 # GAN ---------------------------------------------------------------------------------------------
