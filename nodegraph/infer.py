@@ -275,6 +275,11 @@ class _Walk:
             for name, port in declared.inputs.items()
             if port.default is not None and name not in values
         }
+        try:
+            node.agree(literals)
+        except ValueError as wrong:
+            self.problems.append(error(place, str(wrong)))
+            return None
         if node.classes_from and not self.enough_classes(node, at, values, place):
             return None
         known = max((v.classes for v in values.values() if isinstance(v, Value)), default=0)

@@ -299,6 +299,9 @@ class Node:
         """What torch takes without complaint but is rarely meant, and the cure."""
         return None
 
+    def agree(self, numbers: Mapping[str, float]) -> None:
+        """Raises ValueError when numbers at unlinked inputs do not go with the parameters."""
+
     # What follows from it -----------------------------------------------------------------------
 
     def bind(self, inputs: Mapping[str, Any]) -> Axes:

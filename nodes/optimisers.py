@@ -31,11 +31,13 @@ class SGD(Optimiser):
     The lecture's velocity v ← μ v − lr · g keeps the learning rate that each step was made with;
     torch's holds gradients, so a new rate changes all that is in it. For a constant rate they are
     equal. With the look ahead both hold the point w + μ v, where the gradient is taken.
+
+    The momentum may follow a schedule, as lr may; while it is 0, torch's holds no v.
     """
 
     aliases = ("momentum", "gradient descent", "Nesterov", "NAG", "градиентный спуск", "импульс")
     lr = Input("", default=0.01, kind="scalar", min=0.0, doc=LR)
-    momentum: float = Param(0.0, min=0.0, max=1.0)
+    momentum = Input("", default=0.0, kind="scalar", min=0.0, max=1.0, doc="what a step keeps of v")
     dampening: float = Param(0.0, min=0.0, max=1.0, doc="of the gradient that enters the momentum")
     nesterov: bool = Param(False, doc="take the gradient as if the momentum had moved already")
     weight_decay: float = Param(0.0, min=0.0, max=100.0, doc=DECAY)
@@ -47,14 +49,18 @@ class SGD(Optimiser):
             lacks(self, "dampening", "weight_decay")
         elif self.reset:
             raise ValueError("reset expects the formula lecture: torch's keeps its velocity")
-        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
-            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+        if self.nesterov and self.dampening != 0:
+            raise ValueError("nesterov needs no dampening")
+
+    def agree(self, numbers: Mapping[str, float]) -> None:
+        if self.nesterov and not numbers.get("momentum"):  # torch asks for it from the beginning
+            raise ValueError("nesterov needs a momentum above 0, as a number that is not linked")
 
     def recipe(self, at: Axes) -> Recipe:
         if self.formula == "lecture":
             more = self.changed("reset")
-            return Module(LECTURE + "SGD", momentum=self.momentum, nesterov=self.nesterov, **more)
-        more = self.changed("momentum", "dampening", "nesterov", "weight_decay")
+            return Module(LECTURE + "SGD", nesterov=self.nesterov, **more)
+        more = self.changed("dampening", "nesterov", "weight_decay")
         return Module("torch.optim.SGD", **more, fused=True)
 
 

@@ -81,9 +81,12 @@ def test_the_games_of_the_papers_make_two_steps(tmp_path: Path) -> None:
     "name, update, option, wanted",
     [
         ("gan", "g_descent", "lr", {0: 0.1, 1: 0.1 / 1.000004, 50_000: 0.0818731}),
+        # 250 epochs of 500 steps.
+        ("gan", "d_descent", "momentum", {0: 0.5, 1: 0.5000016, 62_500: 0.6, 130_000: 0.7}),
         ("gan_ring", "g_descent", "lr", {0: 0.1, 1: 0.1 / 1.000004, 10**7: 1e-6}),
         # A tenth after 10,000 steps, once and for all.
         ("gmmn", "descend", "lr", {0: 2, 9_999: 2, 10_000: 0.2, 39_999: 0.2}),
+        ("gmmn", "descend", "momentum", {0: 0.9, 9_999: 0.9, 10_000: 0.99, 39_999: 0.99}),
     ],
 )
 def test_the_papers_schedules_are_followed(

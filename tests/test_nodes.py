@@ -298,8 +298,9 @@ def test_an_optimiser_minimises(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 def test_a_fused_optimiser_moves_weights_as_a_plain_one(name: str) -> None:
-    change = {"momentum": 0.9, "nesterov": True} if name == "SGD" else {"beta1": 0.5}
-    kwargs = made(name, change).recipe(LIBRARY[name](over=("net",)).bind({})).kwargs
+    change = {"nesterov": True} if name == "SGD" else {"beta1": 0.5}
+    kwargs = dict(made(name, change).recipe(LIBRARY[name](over=("net",)).bind({})).kwargs)
+    kwargs |= {"momentum": 0.9} if name == "SGD" else {}
     assert kwargs.pop("fused")
     weights = [nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2)]
     target = callable_of(f"torch.optim.{name}")
@@ -376,7 +377,7 @@ def test_library_finds_nodes_by_the_words_of_the_lecture() -> None:
         ("ConvTranspose2d", {"stride": 2, "output_padding": 2}, "output_padding"),
         ("MaxPool2d", {"padding": 2}, "half of the kernel"),
         ("Pad2d", {"padding": (1, 2)}, "left, right, top, bottom"),
-        ("SGD", {"nesterov": True}, "momentum"),
+        ("SGD", {"nesterov": True, "dampening": 0.1}, "no dampening"),
         ("Clamp", {"low": 2.0}, "at most high"),
         ("DistortedDigits", {"smallest": 0.9}, "at most largest"),
         ("DistortedDigits", {"patch": 20}, "side of 16 px"),

@@ -14,7 +14,7 @@ from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
 from nodegraph.graph import Graph, GraphError, choose
 from nodegraph.library import standard
-from nodegraph.training.trainer import Options, Trainer, Watched
+from nodegraph.training.trainer import Options, Stepped, Trainer, Watched
 
 torch.set_num_threads(1)
 
@@ -130,6 +130,43 @@ def test_dropout_drops_where_something_is_trained_and_only_there() -> None:
         "train: [{stage: s, steps: 1, run: [adam]}]"
     )
     assert not trainer(elsewhere).net.drop.training
+
+
+MOMENTUM = """
+nodegraph: 1
+nodes:
+  w: {type: Parameter, shape: [3], init: values 1 2 3}
+  squares: {type: Square, in: {x: w}}
+  loss: {type: Mean, in: {x: squares}}
+  momentum: {type: LinearRamp, start: 0.5, stop: 0.9}
+  sgd: {type: SGD, lr: 0.1, formula: torch, over: [w], in: {loss: loss, momentum: momentum}}
+train: [{stage: s, steps: 9, run: [sgd]}]
+"""
+
+
+@pytest.mark.parametrize("formula", ["torch", "lecture"])
+def test_a_momentum_may_follow_a_schedule(formula: str) -> None:
+    """As the plain loop has it: v ← μ v + g; w ← w − lr v, with μ of the step."""
+    text = MOMENTUM.replace("formula: torch", f"formula: {formula}")
+    assert problems(text) == []
+    made = trainer(text)
+    w, v = torch.tensor([1.0, 2.0, 3.0]), torch.zeros(3)
+    steps = 0
+    for event in made.events():
+        if isinstance(event, Stepped):
+            v = (0.5 + 0.4 * steps / 9) * v + 2 / 3 * w
+            w = w - 0.1 * v
+            steps += 1
+            torch.testing.assert_close(next(made.net.parameters()).data, w)
+    assert steps == 9
+
+
+def test_a_look_ahead_needs_a_momentum_that_is_known() -> None:
+    ahead = MOMENTUM.replace("formula: torch", "nesterov: true")
+    alone = ahead.replace(", momentum: momentum}", "}")
+    for text in (ahead, alone):
+        assert "sgd: nesterov needs a momentum above 0" in str(problems(text)[0])
+    assert problems(alone.replace("lr: 0.1", "lr: 0.1, momentum: 0.9")) == []
 
 
 def test_a_second_draw_of_a_source_and_a_schedule_can_be_watched() -> None:

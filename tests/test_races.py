@@ -153,9 +153,10 @@ def optimiser_of(node: str, lr: float, **params: Any) -> Any:
     from test_nodes import callable_of
 
     weight = nn.Parameter(torch.tensor([1.0, 1.5], dtype=torch.float64))
+    numbers = {"momentum": params.pop("momentum", 0.0)} if node == "SGD" else {}  # may be linked
     made = LIBRARY[node](over=("net",), **params)
     recipe = made.recipe(made.bind({}))
-    return callable_of(recipe.target)([weight], lr=lr, **recipe.kwargs)
+    return callable_of(recipe.target)([weight], lr=lr, **numbers, **recipe.kwargs)
 
 
 @pytest.mark.parametrize("node,lr,params", [
