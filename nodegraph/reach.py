@@ -66,36 +66,21 @@ def reach(graph: Graph, scope: Scope, name: str) -> Reach:
         return Reach()
     past = passed_by(graph, scope)
     run = _running(past, scope)
-    parts = [n for n in run.nodes if is_part(n, name)]
-    if not parts:
+    if not any(is_part(n, name) for n in run.nodes):
         beyond = Reached("beyond")
         return Reach(dict.fromkeys(graph.nodes, beyond) if name in graph.nodes else {})
-    loss = Ref(name, "loss")
-    if _is_update(run, scope, name):
-        updates, ends = [name], refs(run.links.get(loss, ()))
-    else:
-        updates = [*_minimising(run, scope, parts)]
-        ends = tuple(_ends(past if name in past.nodes else run, scope, name, parts))
-    over = {run.owner(n) for u in updates for n in _over(run, u)}
-    below = _below(run, scope, over)
-    starts = {ref: PLUS for ref in ends if ref.node in below}
-    arrived, inputs = _flow(run, scope, starts, below)
-    links = {(loss, ref): PLUS for ref in starts if name in updates}
-    for to, signs in inputs.items():
-        links |= {(to, ref): signs for ref in refs(run.links[to]) if ref.node in below}
-    moving = {owner for owner in over if _holds(run, scope, owner, free=True)}
-    nodes = dict.fromkeys(updates, ("reach", NONE))
-    for n in arrived.keys() & run.nodes.keys():
-        nodes[n] = ("moves" if run.owner(n) in moving else "reach", _all(arrived[n]))
-    return _shown(graph, past, nodes, links)
+    return _shown(graph, past, *_passes(past, run, scope, name))
 
 
 def moved(graph: Graph, scope: Scope, update: str) -> tuple[list[str], list[str]]:
     """Of the nodes that an update is `over`: those whose weights it moves, and the frozen ones."""
-    found = reach(graph, scope, update).nodes
-    run = passed_by(graph, scope)
-    over = [*_over(run, update)] if update in run.nodes else []
-    moving = {run.owner(n) for n, reached in found.items() if reached.how == "moves"}
+    past = passed_by(graph, scope)
+    run = _running(past, scope)
+    if update not in run.nodes:
+        return [], []
+    over = [*_over(run, update)]
+    nodes, _ = _passes(past, run, scope, update)
+    moving = {run.owner(n) for n, (how, _) in nodes.items() if how == "moves"}
     frozen = [n for n in over if _holds(run, scope, n) and not _holds(run, scope, n, free=True)]
     return [n for n in over if run.owner(n) in moving], frozen
 
@@ -122,6 +107,31 @@ def _running(past: Graph, scope: Scope) -> Graph:
         return passed_by(dissolve(past, scope.library), scope)
     except GraphError:  # a group that can't be dissolved: its problem is told elsewhere
         return past
+
+
+def _passes(
+    past: Graph, run: Graph, scope: Scope, name: str
+) -> tuple[dict[str, tuple[str, Signs]], dict[Link, Signs]]:
+    """What happens to the nodes of the graph that runs, and on which of its links."""
+    parts = [n for n in run.nodes if is_part(n, name)]
+    loss = Ref(name, "loss")
+    if _is_update(run, scope, name):
+        updates, ends = [name], refs(run.links.get(loss, ()))
+    else:
+        updates = [*_minimising(run, scope, parts)]
+        ends = tuple(_ends(past if name in past.nodes else run, scope, name, parts))
+    over = {run.owner(n) for u in updates for n in _over(run, u)}
+    below = _below(run, scope, over)
+    starts = {ref: PLUS for ref in ends if ref.node in below}
+    arrived, inputs = _flow(run, scope, starts, below)
+    links = {(loss, ref): PLUS for ref in starts if name in updates}
+    for to, signs in inputs.items():
+        links |= {(to, ref): signs for ref in refs(run.links[to]) if ref.node in below}
+    moving = {owner for owner in over if _holds(run, scope, owner, free=True)}
+    nodes: dict[str, tuple[str, Signs]] = dict.fromkeys(updates, ("reach", NONE))
+    for n in arrived.keys() & run.nodes.keys():
+        nodes[n] = ("moves" if run.owner(n) in moving else "reach", _all(arrived[n]))
+    return nodes, links
 
 
 def _shown(

@@ -300,6 +300,9 @@ def test_what_moves_is_told_from_what_is_frozen(net) -> None:
     dcgan = files.load(GRAPHS / "dcgan.yaml")  # a further call alone is reached
     dcgan = edits.disconnect(dcgan, Ref("d_step", "loss"), Ref("real_is_real"))
     assert moved(dcgan, SCOPE, "d_step") == (["judge_real"], [])
+    lapgan = files.load(GRAPHS / "lapgan.yaml")  # in a group that is no module of its own
+    assert moved(lapgan, SCOPE, "d0") == (["contest0.judge_real"], [])
+    assert moved(lapgan, SCOPE, "g0") == (["G0"], [])
 
 
 def test_the_programme_says_what_is_frozen(net) -> None:
