@@ -42,10 +42,10 @@ layout:
 
 
 def opened(screen: Screen, name: str) -> None:
-    """A prebuilt graph, checked, all of it in sight."""
+    """A prebuilt graph, checked, with what a person sees first."""
     screen.load(graph=files.load(files.graphs_folder() / f"{name}.yaml"))
     checked(screen)
-    screen.gestures.fit()
+    screen.gestures.begin()
 
 
 def checked(screen: Screen) -> None:
