@@ -715,6 +715,26 @@ def test_panels_give_their_room_to_the_canvas(small: Screen) -> None:
     assert small.window.area[2] == wide
 
 
+def test_a_long_programme_is_scrolled_and_its_dock_dragged(screen: Screen) -> None:
+    window = screen.window
+    window.dock.turn("Programme")
+    kept = window.documents.settings.panels
+    try:
+        screen.load(graph=files.load(files.graphs_folder() / "lapgan.yaml"))
+        screen.turn(4)
+        left, top, w, h = window.area
+        lines = window.dock.lines(window.tab)
+        assert lines > window.heights[1] == window.dock.most
+        line = (left + w / 2, top + h)
+        screen.drag(line, (line[0], line[1] - 40))
+        assert window.area[3] == pytest.approx(h - 40, abs=3)
+        screen.load(GAME)
+        screen.turn(4)
+        assert window.heights[1] == window.dock.lines(window.tab)  # a short one takes no more
+    finally:
+        window.documents.remember(panels=kept)
+
+
 def test_the_window_is_not_closed_over_unsaved_work(small: Screen) -> None:
     """What a window manager does when the button in the corner is pressed."""
     small.click(small.title("fc"))

@@ -21,7 +21,7 @@ from .viewer import Viewer
 
 TABS = ("Programme", "Curves", "Pictures", "Runs", "Messages")
 BAR = 32  # pixels of the tabs
-HIGH = 280  # pixels of what is not the programme
+HIGH = 280  # pixels, until it is dragged to another height
 
 
 class Dock:
@@ -79,9 +79,21 @@ class Dock:
         self.viewer.clear()
 
     def height(self, tab: Tab) -> int:
-        """The pixels that the tab in front takes at a scale of 1."""
-        if self.front == "Programme":
-            return BAR + self.strip.height(tab.session)
+        """The pixels that the tab in front takes at a scale of 1: what is to be seen beside it is
+        the canvas, so a long programme is scrolled."""
+        return min(self.lines(tab), self.most) if self.front == "Programme" else self.most
+
+    def given(self, tab: Tab) -> bool:
+        """Whether the tab in front takes all the height that a person has given to the dock."""
+        return self.front != "Programme" or self.lines(tab) > self.most
+
+    def lines(self, tab: Tab) -> int:
+        """The pixels that all lines of the programme take."""
+        return BAR + self.strip.height(tab.session)
+
+    @property
+    def most(self) -> int:
+        """The height of the dock, as a person has dragged it."""
         high = self.documents.settings.panels.get("dock", HIGH)
         return int(high) if isinstance(high, (int, float)) else HIGH
 

@@ -376,7 +376,8 @@ class Window:
         left, top, w, h = self.area
         on_line = abs(event.y - top - h) <= GRIP and left <= event.x < left + w
         if event.kind == "press" and event.what == "left" and on_line:
-            self.resizing = self.dock.front != "Programme"  # that is as high as its lines
+            # A short programme is as high as its lines.
+            self.resizing = self.tab is not None and self.dock.given(self.tab)
         elif event.kind == "release":
             was, self.resizing = self.resizing, False
             if was:
