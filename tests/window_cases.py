@@ -1380,6 +1380,8 @@ def test_a_runaway_leaves_the_plot_with_a_mark(small: Screen, log: bool) -> None
     else:
         assert -1 < low < 3 / 60 and 3 < high < 4
         assert above[0] == [2.0] and 3 < above[1][0] < high
+        tall = small.dpg.get_item_rect_size("curves:plot")[1] - 60  # without what the axis says
+        assert (high - above[1][0]) / (high - low) * tall > 5.5  # all of the mark is in the plot
     beside = [small.dpg.get_value(curves.values[n]) for n in ("calm", "wild")]
     assert "leaves the plot" not in beside[0] and "leaves the plot" in beside[1]
     curves.set(whole=True)

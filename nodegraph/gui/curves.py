@@ -22,6 +22,7 @@ from .palette import CURVES, Palette, faded, hexed
 MOST = 4000  # points of a line that are drawn
 SIDE = 250  # pixels of the list beside the plot
 SLOW = 1.0  # seconds between two drawings of a very long line
+INSET = 0.05  # of the height of the plot: how far from its edge a mark stands
 
 
 def smoothed(values: Sequence[float], weight: float) -> list[float]:
@@ -152,7 +153,7 @@ class Curves:
                 self.heights = bounds
                 dpg.configure_item("curves:y", auto_fit=False)
                 dpg.set_axis_limits("curves:y", *bounds)
-            inner = [h + s * 0.02 * (high - low) for h, s in ((low, 1), (high, -1))]
+            inner = [h + s * INSET * (high - low) for h, s in ((low, 1), (high, -1))]
             for key, (steps, values, found) in self.calm.items():
                 if found and (out := leaves(values, *bounds)):
                     self.gone.add(key)
@@ -235,12 +236,13 @@ class Curves:
                 format="smooth %.2f", callback=lambda _, weight: self.set(weight=weight),
             )  # fmt: skip
         with dpg.group(horizontal=True):
-            dpg.add_button(label="CSV", small=True, callback=self.export_csv)
-            dpg.add_button(label="PNG", small=True, callback=self.export_png)
+            # First: small buttons stand on the line of a box, but a box not on theirs.
             box = dpg.add_checkbox(label="all of it", default_value=self.whole,
                                    callback=lambda _, on: self.set(whole=on))  # fmt: skip
             with dpg.tooltip(box):
                 dpg.add_text("Also what runs away from the rest and leaves the plot (▲)")
+            dpg.add_button(label="CSV", small=True, callback=self.export_csv)
+            dpg.add_button(label="PNG", small=True, callback=self.export_png)
             if self.others:
                 dpg.add_button(label="this run alone", small=True, callback=self.alone)
 
