@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 from nodegraph.graph import Entry, Graph
 
 pytestmark = pytest.mark.accept
+
+Rows = list[dict[str, Any]]  # the watched metrics over time
 
 
 def domain_accuracy(of: Graph, state: dict[str, torch.Tensor], seed: int) -> float:
@@ -45,18 +49,26 @@ def told_apart(train: list[Tensor], test: list[Tensor], seed: int) -> float:
     return ((1 - right[0]) + right[1]) / 2
 
 
+def gain_of(
+    name: str, method: str, seed: int, record: Record, wanted: str, alone: Rows, adapted: Rows
+) -> float:
+    """What a method gains on the target over training on the source alone, with its rows."""
+    gain = adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
+    record(name, "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
+    record(name, f"target accuracy, {method}", "–", adapted[-1]["accuracy_t"], seed)
+    record(name, "gain over source only", wanted, gain, seed)
+    record(name, f"source accuracy, {method}", "≥ 0.97", adapted[-1]["accuracy_s"], seed)
+    return gain
+
+
 def test_dann_adapts(record: Record) -> None:
     dann = graph("dann")
     gains, sources, fresh = [], [], []
     for seed in (0, 1, 2):
         alone, alone_state = trained(dann, seed, "source_only")
         adapted, adapted_state = trained(dann, seed)
-        record("dann", "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
-        record("dann", "target accuracy, DANN", "–", adapted[-1]["accuracy_t"], seed)
-        gains.append(adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"])
+        gains.append(gain_of("dann", "DANN", seed, record, "> 0", alone, adapted))
         sources.append(adapted[-1]["accuracy_s"])
-        record("dann", "gain over source only", "> 0", gains[-1], seed)
-        record("dann", "source accuracy, DANN", "≥ 0.97", sources[-1], seed)
         fresh.append([domain_accuracy(dann, s, seed) for s in (alone_state, adapted_state)])
         record("dann", "fresh domain classifier, source only", "–", fresh[-1][0], seed)
         record("dann", "fresh domain classifier, DANN", "lower", fresh[-1][1], seed)
@@ -104,15 +116,11 @@ def test_the_larger_dann_adapts(seed: int, record: Record) -> None:
     large = graph("dann_large")
     alone, _ = trained(large, seed, "source_only")
     adapted, _ = trained(large, seed)
-    gain = adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
-    record("dann_large", "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
-    record("dann_large", "target accuracy, DANN", "–", adapted[-1]["accuracy_t"], seed)
-    record("dann_large", "gain over source only", "≥ 0.03", gain, seed)
+    gain = gain_of("dann_large", "DANN", seed, record, "≥ 0.03", alone, adapted)
     record("dann_large", "source accuracy, source only", "–", alone[-1]["accuracy_s"], seed)
-    record("dann_large", "source accuracy, DANN", "≥ 0.97", adapted[-1]["accuracy_s"], seed)
     assert alone[-1]["accuracy_s"] >= 0.97
-    if gain < 0.03 or adapted[-1]["accuracy_s"] < 0.97:
-        source = adapted[-1]["accuracy_s"]
+    source = adapted[-1]["accuracy_s"]
+    if gain < 0.03 or source < 0.97:
         pytest.xfail(f"{gain:+.3f}, and {source:.3f} on the source: the reversed gradient undid it")
 
 
@@ -131,11 +139,7 @@ def test_matching_means_adapts(seed: int, record: Record) -> None:
         with torch.no_grad():
             train, test = ([net(s.train[0]) for s in sources], [net(s.test[0]) for s in sources])
         fresh.append(told_apart(train, test, seed))
-    gain = adapted[-1]["accuracy_t"] - alone[-1]["accuracy_t"]
-    record("ddc", "target accuracy, source only", "–", alone[-1]["accuracy_t"], seed)
-    record("ddc", "target accuracy, DDC", "–", adapted[-1]["accuracy_t"], seed)
-    record("ddc", "gain over source only", "> 0", gain, seed)
-    record("ddc", "source accuracy, DDC", "≥ 0.97", adapted[-1]["accuracy_s"], seed)
+    gain = gain_of("ddc", "DDC", seed, record, "> 0", alone, adapted)
     record("ddc", "distance of means / variance, source only", "–", alone[-1]["apart"], seed)
     record("ddc", "distance of means / variance, DDC", "≤ half", adapted[-1]["apart"], seed)
     record("ddc", "fresh domain classifier, source only", "–", fresh[0], seed)
