@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 ENOUGH = 10.0  # a line leaves the plot if all of it would leave less than a tenth for what is calm
-WILD = (
-    100.0  # a line has run away if it is as many times farther from 0 than the line in the middle
-)
+WILD = 100.0  # times as far from 0 as the line in the middle, a line has run away
 
 
 class Calm(NamedTuple):
