@@ -102,6 +102,11 @@ def _made(body: Body, players: set[str], judges: set[str]) -> Iterator[Ref]:
 # Rules over losses: rows are the oldest first ----------------------------------------------------
 
 
+def _sums(rows: Sequence[Mapping[str, float]], losses: Sequence[str]) -> list[float]:
+    """What an update minimises, row by row."""
+    return [sum(row[name] for name in losses) for row in rows]
+
+
 def _quarters(values: Sequence[float]) -> list[float]:
     """The means of the four quarters of a window."""
     size = len(values) // 4
@@ -111,10 +116,7 @@ def _quarters(values: Sequence[float]) -> list[float]:
 def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None:
     """The judge is hardly ever wrong, and the player falls behind."""
     rows = rows[-WINDOW // 2 :]
-    judge, player = (
-        [sum(r[name] for name in names) for r in rows]
-        for names in (game.judge_losses, game.player_losses)
-    )
+    judge, player = _sums(rows, game.judge_losses), _sums(rows, game.player_losses)
     half = len(rows) // 2
     if max(judge) < WON and fmean(player[half:]) > 1.05 * fmean(player[:half]):
         text = (
@@ -129,7 +131,7 @@ def judge_wins(game: Game, rows: Sequence[Mapping[str, float]]) -> Warned | None
 def judge_swings(game: Game, rows: Sequence[Mapping[str, float]], first: float) -> Warned | None:
     """The judge's loss jumps about: it deviates from its mean by more than that, and up to above
     what it was when the judge knew nothing."""
-    judge = [sum(r[name] for name in game.judge_losses) for r in rows]
+    judge = _sums(rows, game.judge_losses)
     if pstdev(judge) > fmean(judge) > 0 and max(judge) > first:
         text = (
             f"the loss of {game.judge} jumps about, from {min(judge):.3g} to {max(judge):.3g}: it "
@@ -143,8 +145,7 @@ def player_wins(game: Game, rows: Sequence[Mapping[str, float]], first: float) -
     """The player's loss falls from quarter to quarter of the window, far below where it began, and
     the judge's rises: what it makes need not be good for that."""
     player, judge = (
-        _quarters([sum(r[name] for name in names) for r in rows])
-        for names in (game.player_losses, game.judge_losses)
+        _quarters(_sums(rows, losses)) for losses in (game.player_losses, game.judge_losses)
     )
     falls = all(a > b for a, b in zip(player, player[1:], strict=False))
     if falls and player[3] < GAINS * min(player[0], first) and judge[3] > judge[0]:
