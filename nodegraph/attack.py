@@ -92,8 +92,7 @@ def path_to(body: Body, logits: Ref) -> tuple[Ref, list[str]]:
     while todo:
         for ref in body.calls[todo.pop()].sources:
             if isinstance(body.calls[ref.node].node, Source):
-                port = ref.port or next(iter(body.calls[ref.node].outputs))
-                ends[Ref(ref.node, port)] = None
+                ends[Ref(ref.node, body.port(ref))] = None
             elif ref.node not in seen:
                 seen.add(ref.node)
                 todo.append(ref.node)

@@ -135,8 +135,11 @@ class Body:
         """The value of an output or of one of the body's inputs."""
         if ref.node in self.inputs:
             return self.inputs[ref.node]
-        outputs = self.calls[ref.node].outputs
-        return outputs[ref.port] if ref.port else next(iter(outputs.values()))
+        return self.calls[ref.node].outputs[self.port(ref)]
+
+    def port(self, ref: Ref) -> str:
+        """The name of an output, also where it is the only one and goes without saying."""
+        return ref.port or next(iter(self.calls[ref.node].outputs))
 
 
 def watched(body: Body, names: Iterable[object]) -> list[str]:

@@ -100,8 +100,7 @@ def told_apart(body: Body, flat: Unfolded) -> Iterator[Problem]:
     first: dict[str, tuple[str, str]] = {}  # by owner: the range that its first call gets, and from
     for name, call in body.calls.items():
         for ref in call.sources[:1] if call.weights() else ():
-            port = ref.port or next(iter(body.calls[ref.node].outputs))
-            found, maker = ranged(flat.body, flat.at[ref.node, port])
+            found, maker = ranged(flat.body, flat.at[ref.node, body.port(ref)])
             known, other = first.setdefault(call.owner, (found, maker))
             if found and known and found != known:
                 text = f"{name} gets numbers in {found} from {maker}, {call.owner} in {known}"

@@ -105,8 +105,7 @@ class _Walk:
         def found(ref: Ref) -> Ref:
             if ref.node in given:
                 return given[ref.node]
-            port = ref.port or next(iter(body.calls[ref.node].outputs))
-            return self.at[before + ref.node, port]
+            return self.at[before + ref.node, body.port(ref)]
 
         for name, call in body.calls.items():
             full = before + name
@@ -138,10 +137,7 @@ class _Walk:
                 if ref.node in inner:
                     self.at[full, port] = inner[ref.node]
                 else:
-                    ports = call.body.calls[ref.node].outputs
-                    self.at[full, port] = self.at[
-                        f"{full}.{ref.node}", ref.port or next(iter(ports))
-                    ]
+                    self.at[full, port] = self.at[f"{full}.{ref.node}", call.body.port(ref)]
 
     def tap(self, name: str, end: Ref) -> Ref:
         """The output of a tap on what flows from `end`; `end` where no gradient could."""

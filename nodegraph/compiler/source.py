@@ -202,7 +202,7 @@ class Program:
         def variable(ref: Ref) -> str:
             if ref.node in inputs:
                 return inputs[ref.node]
-            return variables[ref.node, ref.port or next(iter(body.calls[ref.node].outputs))]
+            return variables[ref.node, body.port(ref)]
 
         statements = [
             self.line(body.calls[n], variables, n, names, variable, place, "self.") for n in needed
@@ -255,16 +255,16 @@ class Program:
 
     def slice(self, inputs: list[Ref], outputs: list[Ref]) -> str:
         """A module from some outputs of the graph to others."""
-        cut = {(r.node, self.port(r)) for r in inputs}
+        cut = {(r.node, self.body.port(r)) for r in inputs}
         names = self.names()
         variables: dict[tuple[Any, str], str] = {}
         for ref in inputs:
-            variables[ref.node, self.port(ref)] = names.fresh(str(ref).replace(".", "_"))
+            variables[ref.node, self.body.port(ref)] = names.fresh(str(ref).replace(".", "_"))
         arguments = list(variables.values())
         needed = self.between(cut, outputs)
 
         def variable(ref: Ref) -> str:
-            return variables[ref.node, self.port(ref)]
+            return variables[ref.node, self.body.port(ref)]
 
         calls = [self.body.calls[n] for n in needed]
         self.refuse_sources(calls, cut, outputs)
@@ -294,26 +294,22 @@ class Program:
         """Raise GraphError when a slice would have to draw data: these must be inputs."""
         drawn = {c.name for c in calls if isinstance(c.node, Source)}
         reads = [r for c in calls for r in c.sources] + outputs
-        names = {f"{r.node}.{self.port(r)}" for r in reads
-                 if r.node in drawn and (r.node, self.port(r)) not in cut}  # fmt: skip
+        names = {f"{r.node}.{self.body.port(r)}" for r in reads
+                 if r.node in drawn and (r.node, self.body.port(r)) not in cut}  # fmt: skip
         if names:
             raise GraphError(f"the slice also needs {', '.join(sorted(names))}; add to its inputs")
-
-    def port(self, ref: Ref) -> str:
-        """The output's name, also where it is the only one."""
-        return ref.port or next(iter(self.body.calls[ref.node].outputs))
 
     def between(self, cut: set[tuple[str, str]], outputs: list[Ref]) -> list[str]:
         """The calls to evaluate for `outputs` when the values in `cut` are given."""
         wanted: set[str] = set()
-        stack = [r for r in outputs if (r.node, self.port(r)) not in cut]
+        stack = [r for r in outputs if (r.node, self.body.port(r)) not in cut]
         while stack:
             ref = stack.pop()
             if ref.node in wanted:
                 continue
             wanted.add(ref.node)
             for source in self.body.calls[ref.node].sources:
-                if (source.node, self.port(source)) not in cut:
+                if (source.node, self.body.port(source)) not in cut:
                     stack.append(source)
         return [n for n in self.body.calls if n in wanted]
 

@@ -118,7 +118,7 @@ class _StageWriter:
         for evaluation in evaluations:
 
             def variable(ref: Ref, reads: dict[str, Evaluation] = evaluation.reads) -> str:
-                return variables[id(reads[ref.node]), self.program.port(ref)]
+                return variables[id(reads[ref.node]), self.body.port(ref)]
 
             call = evaluation.call
             suffix = f"_{evaluation.variant + 1}" if evaluation.variant else ""
@@ -252,7 +252,7 @@ class _StageWriter:
         statements = []
 
         def variable(ref: Ref) -> str:
-            return variables[ref.node, self.program.port(ref)]
+            return variables[ref.node, self.body.port(ref)]
 
         for name in ancestors(self.body, metrics):
             call = self.body.calls[name]

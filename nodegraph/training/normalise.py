@@ -69,9 +69,9 @@ def _behind(body: Any, name: str, drawn: Mapping[str, Tensor]) -> list[str]:
     stack, seen = [name], {name}
     while stack:
         for ref in body.calls[stack.pop()].sources:
-            port = ref.port or next(iter(body.calls[ref.node].outputs))
-            if f"{ref.node}.{port}" in drawn:
-                found[f"{ref.node}.{port}"] = None
+            output = f"{ref.node}.{body.port(ref)}"
+            if output in drawn:
+                found[output] = None
             elif ref.node not in seen:
                 seen.add(ref.node)
                 stack.append(ref.node)
