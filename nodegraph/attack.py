@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import edits, files, layout, runs
-from .body import Body
+from .body import Body, behind
 from .graph import Entry, Graph, GraphError, Ref, choose, refs, substitute
 from .groups import rename_group
 from .infer import dissolve, infer
@@ -87,16 +87,10 @@ def judged(body: Body, scores: str, run: Path) -> tuple[Ref, Ref]:
 
 def path_to(body: Body, logits: Ref) -> tuple[Ref, list[str]]:
     """The image that some scores are of, and the calls between them."""
-    seen, todo = {logits.node}, [logits.node]
-    ends: dict[Ref, None] = {}
-    while todo:
-        for ref in body.calls[todo.pop()].sources:
-            if isinstance(body.calls[ref.node].node, Source):
-                ends[Ref(ref.node, body.port(ref))] = None
-            elif ref.node not in seen:
-                seen.add(ref.node)
-                todo.append(ref.node)
-    inside = [n for n in body.calls if n in seen]
+    back = behind(body, [logits])
+    inside = [n for n, c in body.calls.items() if n in back and not isinstance(c.node, Source)]
+    read = [ref for name in inside for ref in body.calls[name].sources if ref.node not in inside]
+    ends = dict.fromkeys(Ref(ref.node, body.port(ref)) for ref in read)
     if len(ends) != 1 or body.value(image := next(iter(ends))).kind != "image":
         listed = " and ".join(map(str, ends)) or "nothing"
         raise GraphError(f"{logits} is computed from {listed}; an attack perturbs one image")

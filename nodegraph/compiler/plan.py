@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..body import Body, Call
+from ..body import Body, Call, behind
 from ..graph import GraphError, Ref, Stage
 from ..node import Optimiser, Schedule, Source
 
@@ -228,13 +228,7 @@ def _mark(evaluation: Evaluation, update: int) -> None:
 
 def ancestors(body: Body, names: list[str]) -> list[str]:
     """`names` and all that they depend on, in the order of evaluation."""
-    wanted: set[str] = set()
-    stack = list(names)
-    while stack:
-        name = stack.pop()
-        if name not in wanted and name in body.calls:
-            wanted.add(name)
-            stack.extend(r.node for r in body.calls[name].sources)
+    wanted = behind(body, map(Ref, names))
     return [name for name in body.calls if name in wanted]
 
 

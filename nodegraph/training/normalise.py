@@ -7,7 +7,7 @@ weights that read map i are multiplied by it. ReLU and pooling let a positive fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ..body import Body, behind
 from ..compiler.build import compile_slice
-from ..graph import Graph, GraphError
+from ..graph import Graph, GraphError, Ref
 from ..node import Source
 from .run import start
 from .trainer import Options
@@ -43,7 +44,7 @@ def normalised(
                 batches.append(trainer.sources[source].draw())
             for port, values in zip(call.outputs, zip(*batches)):
                 drawn[f"{source}.{port}"] = torch.cat(values)[:images]
-    needed = _behind(trainer.body, name, drawn)
+    needed = _read(trainer.body, name, drawn)
     net = compile_slice(trainer.graph, needed, [name]).eval()
     own = trainer.net.state_dict()
     net.load_state_dict({k: own[k] for k in net.state_dict()})
@@ -63,19 +64,11 @@ def write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
         raise GraphError(f"{path} can't be written: {error}") from error
 
 
-def _behind(body: Any, name: str, drawn: Mapping[str, Tensor]) -> list[str]:
+def _read(body: Body, name: str, drawn: Container[str]) -> list[str]:
     """The outputs of sources that a node is computed from."""
-    found: dict[str, None] = {}
-    stack, seen = [name], {name}
-    while stack:
-        for ref in body.calls[stack.pop()].sources:
-            output = f"{ref.node}.{body.port(ref)}"
-            if output in drawn:
-                found[output] = None
-            elif ref.node not in seen:
-                seen.add(ref.node)
-                stack.append(ref.node)
-    return list(found)
+    reads = [ref for n in behind(body, [Ref(name)]) for ref in body.calls[n].sources]
+    outputs = (f"{ref.node}.{body.port(ref)}" for ref in reads)
+    return sorted({output for output in outputs if output in drawn})
 
 
 @torch.no_grad()
