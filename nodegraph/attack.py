@@ -21,7 +21,7 @@ from .groups import rename_group
 from .infer import dissolve, infer
 from .library import Library, standard
 from .names import fresh, like, references
-from .node import Loss, Metric, Node, Optimiser, Schedule, Source, View, show
+from .node import Loss, Metric, Optimiser, Schedule, Source, View, show
 from .scope import Scope
 from .settings import settle
 
@@ -168,7 +168,7 @@ def only_the_attack(attack: Graph, scope: Scope) -> Graph:
     """`attack` without the stages that train its own classifier, and what these alone need."""
     gone = [
         name for name, entry in attack.nodes.items()
-        if kind_of(attack, name, scope, Optimiser)
+        if scope.is_a(attack, name, Optimiser)
         and {attack.owner(n) for n in moved(attack, entry, scope)} == {CLASSIFIER}
     ]  # fmt: skip
     stages = []
@@ -179,7 +179,7 @@ def only_the_attack(attack: Graph, scope: Scope) -> Graph:
     named = {n for s in stages for n in substitute((*s.run, *s.watch), attack.params)}
     wanted = named | {
         n for n in attack.nodes
-        if kind_of(attack, n, scope, View, Optimiser) and n not in gone
+        if scope.is_a(attack, n, View, Optimiser) and n not in gone
     }  # fmt: skip
     wanted |= {n for w in [*wanted] for n in moved(attack, attack.nodes[w], scope)}
     wanted |= {CLASSIFIER, VICTIMS}
@@ -194,12 +194,6 @@ def only_the_attack(attack: Graph, scope: Scope) -> Graph:
         todo += new
     attack = attack.with_(train=tuple(stages))
     return edits.remove(attack, [n for n in attack.nodes if n not in wanted], scope)
-
-
-def kind_of(graph: Graph, name: str, scope: Scope, *kinds: type[Node]) -> bool:
-    """Whether a node is declared as one of `kinds`."""
-    found = scope.type_of(graph, name)
-    return isinstance(found, type) and issubclass(found, kinds)
 
 
 def moved(graph: Graph, entry: Entry, scope: Scope) -> Iterator[str]:

@@ -216,8 +216,7 @@ def _ends(graph: Graph, chosen: Sequence[str], scope: Scope) -> Iterator[Ref]:
     """The outputs of nodes that nothing computes with; metrics and views only look on."""
 
     def looks_on(name: str) -> bool:
-        kind = scope.type_of(graph, name)
-        return isinstance(kind, type) and issubclass(kind, (Metric, View))
+        return scope.is_a(graph, name, Metric, View)
 
     used = {r.node for to, s in graph.links.items() if not looks_on(to.node) for r in refs(s)}
     for name in chosen:

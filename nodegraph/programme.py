@@ -18,7 +18,7 @@ STEPS = 1000  # of a new stage
 def add(graph: Graph, scope: Scope, name: str = "", index: int | None = None) -> Graph:
     """A new stage that runs the optimisers which no stage runs yet, else the last one."""
     names = [s.name for s in graph.train]
-    ours = [n for n in graph.nodes if _is_update(graph, n, scope)]
+    ours = [n for n in graph.nodes if scope.is_a(graph, n, Optimiser)]
     if not ours:
         raise EditError("there is no update to run; add an optimiser, like Adam, first")
     used = {n for s in graph.train for n in flatten(substitute(s.run, graph.params))}
@@ -113,8 +113,3 @@ def _inside(run: Collection[Any], index: int) -> int:
     if not 0 <= index < len(run):
         raise EditError(f"the stage has {len(run)} rows of updates; choose one of them")
     return index
-
-
-def _is_update(graph: Graph, name: str, scope: Scope) -> bool:
-    kind = scope.type_of(graph, name)
-    return isinstance(kind, type) and issubclass(kind, Optimiser)

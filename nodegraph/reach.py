@@ -115,7 +115,7 @@ def _passes(
     """What happens to the nodes of the graph that runs, and on which of its links."""
     parts = [n for n in run.nodes if is_part(n, name)]
     loss = Ref(name, "loss")
-    if _is_update(run, scope, name):
+    if scope.is_a(run, name, Optimiser):
         updates, ends = [name], refs(run.links.get(loss, ()))
     else:
         updates = [*_minimising(run, scope, parts)]
@@ -207,7 +207,7 @@ def _minimising(graph: Graph, scope: Scope, names: Iterable[str]) -> Iterator[st
         for to in after.get(todo.pop(), ()):
             if to.node in found or _declared(graph, scope, to.node).stops_gradient:
                 continue
-            if not _is_update(graph, scope, to.node):
+            if not scope.is_a(graph, to.node, Optimiser):
                 todo.append(to.node)
             elif to.port == "loss":
                 yield to.node
@@ -266,10 +266,6 @@ def _declared(graph: Graph, scope: Scope, name: str) -> type[Node]:
     """A node's declaration; a group's and that of an unknown type are plain ones."""
     found = scope.type_of(graph, name)
     return found if isinstance(found, type) else Node
-
-
-def _is_update(graph: Graph, scope: Scope, name: str) -> bool:
-    return issubclass(_declared(graph, scope, name), Optimiser)
 
 
 # The gradient ------------------------------------------------------------------------------------

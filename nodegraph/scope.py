@@ -41,6 +41,11 @@ class Scope:
         entry = graph.nodes.get(graph.owner(name))
         return self.named(graph, entry.type) if entry else None
 
+    def is_a(self, graph: Graph, name: str, *roles: type[Node]) -> bool:
+        """Whether a node is declared as one of `roles`: an Optimiser, a View, …"""
+        found = self.type_of(graph, name)
+        return isinstance(found, type) and issubclass(found, roles)
+
     def inputs(self, graph: Graph, name: str) -> Mapping[str, Input] | None:
         """The input ports of a node, or None when its type is unknown.
 

@@ -352,8 +352,7 @@ class Gestures:
         box = self.scene.boxes.get(hit.node)
         if hit.kind not in ("title", "node") or box is None or box.face.kind != "node":
             return ""
-        declared = session.inner.type_of(session.graph, hit.node)
-        optimises = isinstance(declared, type) and issubclass(declared, Optimiser)
+        optimises = session.inner.is_a(session.graph, hit.node, Optimiser)
         gives = any(pin.kind == "loss" for pin in box.face.outputs)
         return hit.node if optimises or gives else ""
 

@@ -15,7 +15,7 @@ import dearpygui.dearpygui as dpg
 from .. import programme
 from ..checks import flatten
 from ..graph import GraphError, Ref, Stage, refs, substitute
-from ..node import Loss, Metric, Optimiser
+from ..node import Loss, Metric, Node, Optimiser
 from ..reach import moved
 from ..session import Session
 from .fields import Fields
@@ -91,7 +91,7 @@ class Strip:
                         f"×##{name}{watched}", partial(session.watch, name, watched, False),
                         f"Watch {watched} no more",
                     )  # fmt: skip
-            free = [n for n in kinds(session, (Metric, Loss)) if n not in map(str, stage.watch)]
+            free = [n for n in kinds(session, Metric, Loss) if n not in map(str, stage.watch)]
             self.adder("+ watch", free, lambda n: session.watch(name, n), "A metric or a loss")
 
     def end(self, session: Session, stage: Stage, last: bool) -> None:
@@ -99,7 +99,7 @@ class Strip:
         name = stage.name
         with dpg.group(horizontal=True):
             dpg.add_spacer(width=int(14 * self.scale))
-            updates = kinds(session, (Optimiser,))
+            updates = kinds(session, Optimiser)
             tip = f"One more update in each step of {name}"
             self.adder("+ update", updates, lambda n: session.add_update(name, n), tip)
             self.button(f"remove stage##{name}", lambda: session.remove_stage(name),
@@ -198,7 +198,7 @@ class Strip:
     @staticmethod
     def is_loss(session: Session, name: str) -> bool:
         """Whether a watched name is a loss."""
-        return name in kinds(session, (Loss,))
+        return name in kinds(session, Loss)
 
 
 def move_stage(session: Session, index: int, to: int) -> None:
@@ -207,11 +207,10 @@ def move_stage(session: Session, index: int, to: int) -> None:
         session.move_stage(session.root.train[index].name, to)
 
 
-def kinds(session: Session, roles: tuple[type, ...]) -> list[str]:
+def kinds(session: Session, *roles: type[Node]) -> list[str]:
     """The nodes of the file with a role."""
     root = session.root
-    found = ((n, session.scope.type_of(root, n)) for n in root.nodes)
-    return [n for n, t in found if isinstance(t, type) and issubclass(t, roles)]
+    return [n for n in root.nodes if session.scope.is_a(root, n, *roles)]
 
 
 def select(session: Session, name: Any) -> None:
