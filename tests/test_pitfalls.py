@@ -229,8 +229,14 @@ def test_a_batch_of_one_is_told_where_training_normalises_it() -> None:
     assert told(NORM.replace("LOGITS", "net")) == []  # the second call is only looked at
     (found,) = told(NORM.replace("LOGITS", "again"))
     assert found.startswith("error Net.norm: BatchNorm1d has a batch of 1, so nothing to average")
-    assert told(NORM.replace("LOGITS", "again").replace("over: [net]", "over: [net]")) == [found]
     assert told(NORM.replace("LOGITS", "again").replace("stop: 1", "stop: 2")) == []
+    head = (
+        NORM.replace("LOGITS", "head")
+        .replace("over: [net]", "over: [head]")
+        .replace("  loss:", "  head: {type: Linear, features: 1, in: {x: again}}\n  loss:")
+    )
+    assert told(head) == [found]
+    assert told(head.replace("type: Net,", "type: Net, frozen: true,")) == []  # as in evaluation
 
 
 # Margins -----------------------------------------------------------------------------------------
