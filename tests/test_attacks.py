@@ -507,9 +507,10 @@ train: [{stage: learn, steps: 2, run: [adam], watch: [accuracy]}]
 """
 
 
-def own(folder: Path, **changes: str) -> Trainer:
+def own(folder: Path, *changes: tuple[str, str]) -> Trainer:
+    """A run of a network of one's own, with some of its text replaced."""
     text = OWN
-    for old, new in changes.values():
+    for old, new in changes:
         assert old in text
         text = text.replace(old, new)
     made = start(files.parse(text).graph, run=folder, options=Options(4), text=text)
@@ -540,18 +541,14 @@ def test_a_run_that_can_not_be_attacked_is_refused_in_a_sentence(tmp_path: Path)
     refused("'body' is not compared with labels in .*; scores that are: again, head",
             tmp_path / "run", scores="body")  # fmt: skip
     refused("has no run.json|no folder of a run|no run", tmp_path)
-    own(tmp_path / "other", range=("range: 0..1", "range: -1..1"))
+    own(tmp_path / "other", ("range: 0..1", "range: -1..1"))
     refused("data gives pixels in -1..1, and an attack keeps them in 0..1", tmp_path / "other")
-    both = (
-        ("x: pixels}", "x: both}"),
-        ("  image:", "  both: {type: Concat, in: {x: [pixels, more.image]}}\n  image:"),
-    )
     more = ("  pixels:", "  more: {type: FontDigits, batch: 8, count: 40, held_out: 20}\n  pixels:")
-    own(tmp_path / "two", more=more, a=both[0], b=both[1])
+    both = ("  image:", "  both: {type: Concat, in: {x: [pixels, more.image]}}\n  image:")
+    own(tmp_path / "two", more, ("x: pixels}", "x: both}"), both)
     refused("again is computed from data.image and more.image|more.image and data.image",
             tmp_path / "two")  # fmt: skip
-    other = "  pixels:", "  more: {type: FontDigits, batch: 8, count: 40, held_out: 20}\n  pixels:"
-    own(tmp_path / "labels", more=other, a=("labels: data.label}", "labels: more.label}"))
+    own(tmp_path / "labels", more, ("labels: data.label}", "labels: more.label}"))
     refused("again is 8×10, for labels of more.label; .* the labels of data", tmp_path / "labels")
     ran("gan_ring", tmp_path / "ring", batch=8, steps=1)
     refused("reads no labels", tmp_path / "ring")
