@@ -469,9 +469,14 @@ def attacked(graph: Graph, victim: str) -> Document:
     from . import files
     from .attack import against
 
-    run, _, scores = (victim, "", "") if Path(victim).exists() else victim.rpartition(":")
-    made = against(graph, Path(run or victim), scores if run else "")
+    made = against(graph, *path_and_part(victim))
     return files.parse(files.dumps(made), "the attack")
+
+
+def path_and_part(text: str) -> tuple[Path, str]:
+    """`PATH:PART` as two, `PATH` with an empty part; what exists may have colons in its name."""
+    path, _, part = text.rpartition(":")
+    return (Path(path), part) if path and not Path(text).exists() else (Path(text), "")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -559,12 +564,11 @@ def gradcheck(options: argparse.Namespace) -> int:
     if options.what in library:
         reports = [check_type(library, options.what, chosen)]
     else:
-        whole = Path(options.what).exists()
-        name, _, place = (options.what, "", "") if whole else options.what.rpartition(":")
-        if not whole and not Path(name).is_file():
+        path, place = path_and_part(options.what)
+        if not Path(options.what).exists() and not path.is_file():
             known = near(options.what, library)
             raise GraphError(f"{options.what} is neither a node type nor FILE:NODE{known}")
-        graph = choose(files.load(Path(name)), options.preset, chosen)
+        graph = choose(files.load(path), options.preset, chosen)
         reports = check_graph(settled(graph), library, place)
     for report in reports:
         print(report)
