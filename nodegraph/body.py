@@ -131,6 +131,11 @@ class Body:
     inputs: Mapping[str, Value] = field(default_factory=dict)
     outputs: Mapping[str, Ref] = field(default_factory=dict)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all nodes are resolved."""
+        return all(name in self.calls for name in self.names)
+
     def value(self, ref: Ref) -> Value:
         """The value of an output or of one of the body's inputs."""
         if ref.node in self.inputs:
@@ -147,7 +152,7 @@ def watched(body: Body, names: Iterable[object]) -> list[str]:
     found: list[str] = []
     for name in map(str, names):
         inner = [n for n, c in body.calls.items()
-                 if n.startswith(f"{name}.") and isinstance(c.node, Metric)]  # fmt: skip
+                 if is_part(n, name) and isinstance(c.node, Metric)]  # fmt: skip
         found += inner if inner and name not in body.names else [name]
     return list(dict.fromkeys(found))
 

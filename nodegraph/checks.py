@@ -64,7 +64,7 @@ def check_chosen(graph: Graph, library: Library, memo: Memo) -> list[Problem]:
     flat = unfold(body)
     problems += training_problems(body, flat, [stage for _, stage in stages])
     problems += value_problems(body, ())
-    problems += pitfalls(body, flat, all(name in body.calls for name in body.names))
+    problems += pitfalls(body, flat)
     problems += weights_problems(body, graph.folder, ())
     problems += loose_problems(graph, body)
     return problems
@@ -106,7 +106,7 @@ def stage_problems(
             if name not in body.names:
                 text = f"stage {stage.name}: {key} names {name}, which does not exist"
                 inner = [n for n, c in body.calls.items()
-                         if n.startswith(f"{name}.") and isinstance(c.node, Optimiser)]  # fmt: skip
+                         if is_part(n, name) and isinstance(c.node, Optimiser)]  # fmt: skip
                 inner = inner if key == "run" else []
                 known = near(name, inner, 0.0) if inner else near(name, body.names)
                 yield error((*where, key), text + known)
@@ -155,7 +155,6 @@ def outward_problems(graph: Graph, scope: Scope) -> Iterator[Problem]:
 def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterator[Problem]:
     """Optimisers that move nothing, weights that nothing moves."""
     trained: set[str] = set()
-    complete = all(name in body.calls for name in body.names)
     for name, call in body.calls.items():
         if not isinstance(call.node, Optimiser):
             continue
@@ -182,14 +181,14 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
                 yield error(where, f"over names {owner}, which is frozen", cure)
             elif any(is_part(n, owner) for n in reached):
                 reaching.append(owner)
-            elif complete:
+            elif body.complete:
                 text = f"no gradient of its loss reaches {owner}"
                 yield warning(where, text, f"link {owner} to the loss, or take it out")
-        if mine and complete and not reaching:
+        if mine and body.complete and not reaching:
             text = f"its loss reaches none of its `over` ({', '.join(mine)})"
             yield error(where, text, "link what it trains to its loss, without Detach between")
         trained |= {*mine} if any(name in map(str, s.run) for s in stages) else set()
-    if not complete or not stages:
+    if not body.complete or not stages:
         return
     ends = [name for s in stages
             for name in (*s.run, *watched(body, s.watch)) if name in body.calls]  # fmt: skip
@@ -264,7 +263,7 @@ def convention_problems(
 def loose_problems(graph: Graph, body: Body) -> Iterator[Problem]:
     """Weights from a file for a group that is no module, as it holds data or metrics."""
     for name, entry in graph.nodes.items():
-        held = name not in body.names and any(n.startswith(f"{name}.") for n in body.names)
+        held = name not in body.names and any(is_part(n, name) for n in body.names)
         if held and substitute_or_none(entry.weights, graph.params):
             text = "a group that holds data or metrics takes no weights from a file"
             cure = "set it on the layers inside, or make a group of these"

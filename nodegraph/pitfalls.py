@@ -19,9 +19,9 @@ INTERVAL = re.compile(r"(-?[\d.]+?)\.\.(-?[\d.]+)")
 REACHABLE = 1.0  # what the mean of squared or absolute differences of pixels stays below
 
 
-def pitfalls(body: Body, flat: Unfolded, complete: bool) -> Iterator[Problem]:
+def pitfalls(body: Body, flat: Unfolded) -> Iterator[Problem]:
     """What is wrong in a body, which is given unfolded, too. What depends on all of a graph is told
-    only if it is `complete`."""
+    only if it is complete."""
     trains = in_training(flat.body)
     for call in flat.body.calls.values():
         yield from squashed(flat, call)
@@ -29,7 +29,7 @@ def pitfalls(body: Body, flat: Unfolded, complete: bool) -> Iterator[Problem]:
         yield from far_margin(flat, call)
         yield from unlike(flat, call)
     yield from told_apart(body, flat)
-    if complete:
+    if body.complete:
         yield from idle_reversals(flat)
 
 
