@@ -22,6 +22,21 @@ from nodegraph.training.trainer import Stepped
 EIGHT = {"shape": (8,), "size": 8, "width": 16}
 
 
+def shaken(net: nn.Module, std: float, seed: int = 0) -> nn.Module:
+    """A network whose weights are large, so that it is far from the identity."""
+    torch.manual_seed(seed)
+    for weight in net.parameters():
+        nn.init.normal_(weight, 0.0, std)
+    return net
+
+
+def two_steps(of: Graph, **settings: object) -> list[float]:
+    """The losses of the first two steps of a graph at the sizes of its paper."""
+    run = nodegraph.train(of, "paper", settings)
+    steps = (e for e in run if isinstance(e, Stepped))
+    return [float(e.losses["likelihood.loss"]) for e in itertools.islice(steps, 2)]
+
+
 def flow(name: str, first: str, code: str, **settings: object) -> tuple[nn.Module, nn.Module]:
     """The way there (code, stretches) and the way back of a graph, with the same random weights."""
     of = choose(graph(name), settings=settings)
@@ -48,11 +63,10 @@ def test_what_a_flow_does_to_pictures_is_undone(double: bool) -> None:
     assert error <= (1e-9 if double else 1e-4)
 
 
-def eight() -> tuple[nn.Module, nn.Module]:
+def eight() -> nn.Module:
     """A flow of eight numbers: the one of the plane, made wider."""
     of = graph("realnvp_plane")
-    noise = of.nodes["prior"]
-    points = noise.__class__("Noise", {"shape": (8,), "batch": 256})
+    points = Entry("Noise", {"shape": (8,), "batch": 256})
     of = of.with_(
         nodes={k: v for k, v in of.nodes.items() if k not in ("points", "codes", "half")}
         | {"moons": points},
@@ -60,15 +74,11 @@ def eight() -> tuple[nn.Module, nn.Module]:
     )
     text = nodegraph.files.dumps(of).replace("x: moons.point", "x: moons")
     of = nodegraph.files.parse(text).graph
-    there = nodegraph.compile(of, ["moons"], ["c6.y", "stretches"])
-    torch.manual_seed(3)
-    for weight in there.parameters():
-        nn.init.normal_(weight, 0.0, 0.3)
-    return there.double(), of
+    return shaken(nodegraph.compile(of, ["moons"], ["c6.y", "stretches"]), 0.3, seed=3).double()
 
 
 def test_the_stretches_are_the_determinant_of_the_jacobian() -> None:
-    there, _ = eight()
+    there = eight()
     torch.manual_seed(4)
     for x in torch.randn(3, 8).double():
         jacobian = torch.autograd.functional.jacobian(lambda v: there(v[None])[0][0], x)
@@ -247,14 +257,6 @@ def nice(**settings: object) -> Graph:
     return choose(of, settings={"shape": (1, 2, 4), "size": 8, "half": 4, "width": 16})
 
 
-def shaken(net: nn.Module, std: float) -> nn.Module:
-    """A network whose weights are large, so that it is far from the identity."""
-    torch.manual_seed(0)
-    for weight in net.parameters():
-        nn.init.normal_(weight, 0.0, std)
-    return net
-
-
 def test_nice_has_its_size() -> None:
     body = resolved(settled(choose(graph("nice"), "paper")), standard())
     net = 392 * 1000 + 1000 + 4 * (1000 * 1000 + 1000) + 1000 * 392 + 392
@@ -262,13 +264,6 @@ def test_nice_has_its_size() -> None:
     assert flow == [net] * 4 + [784] and sum(flow) == 19_158_352
     first, second = two_steps(graph("nice"), data="Printed", batch=16)
     assert 9 < second < first < 11
-
-
-def two_steps(of: Graph, **settings: object) -> list[float]:
-    """The losses of the first two steps of a graph at the sizes of its paper."""
-    run = nodegraph.train(of, "paper", settings)
-    steps = (e for e in run if isinstance(e, Stepped))
-    return [float(e.losses["likelihood.loss"]) for e in itertools.islice(steps, 2)]
 
 
 @pytest.mark.parametrize("double", [False, True])
