@@ -498,10 +498,10 @@ def textures() -> None:
     noises = [f"noise{i}" for i in range(6)]
     sizes = [trainer.sources[name].shape for name in noises]
     wall = trainer.sources["source.source"].draw()[0]
-    with torch.no_grad():
-        made = part(noises, ["generator"])(*(torch.rand(8, *s, device=DEVICE) for s in sizes))
-        loss = part(["generator", "source.source"], ["loss"])(made, wall).item()
     generate = part(noises, ["generator"])
+    with torch.no_grad():
+        made = generate(*(torch.rand(8, *s, device=DEVICE) for s in sizes))
+        loss = part(["generator", "source.source"], ["loss"])(made, wall).item()
     reached = crossing((np.asarray(seconds), np.asarray(losses)), loss)
     one, eight = ([torch.rand(n, *s, device=DEVICE) for s in sizes] for n in (1, 8))
     single = partial(sample, generate, one)
