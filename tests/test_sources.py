@@ -79,6 +79,13 @@ def started(name: str, path: Path, seed: int = 0, rank: int = 0, world: int = 1)
     return source
 
 
+def of_folder(path: Path, batch: int, workers: int = 0) -> ImageFolder:
+    """Its pictures, started; a tenth is held out."""
+    source = ImageFolder(str(path), batch, 8, 2, held_out=0.1, workers=workers)
+    source.start("data", 0)
+    return source
+
+
 def same(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -262,8 +269,7 @@ def test_a_missing_image_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_gives_every_file_once_an_epoch_with_its_class(folder: Path) -> None:
-    source = ImageFolder(str(folder), 6, 8, 2, held_out=0.1, workers=0)
-    source.start("data", 0)
+    source = of_folder(folder, 6)
     assert source.held_out_size() == 2
     drawn = [source.draw() for _ in range(6)]  # two epochs of 18
     shades = torch.cat([(i[:, 0, 4, 4] * 25.5).round() for i, _ in drawn]).long()
@@ -296,14 +302,12 @@ def test_augmentation_varies_from_epoch_to_epoch(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_images_are_told_and_left_out(mine: Path) -> None:
-    whole = ImageFolder(str(mine), 6, 8, 2, held_out=0.1, workers=0)
-    whole.start("data", 0)
+    whole = of_folder(mine, 6)
     assert whole.notes == []
     broken = [Path(whole.train.files[i][0]) for i in (3, 8)]
     broken[0].write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     broken[1].write_bytes(b"")
-    source = ImageFolder(str(mine), 4, 8, 2, held_out=0.1, workers=0)
-    source.start("data", 0)
+    source = of_folder(mine, 4)
     (note,) = source.notes
     assert note.startswith("2 of 20 files can't be read as images and are left out: ")
     assert all(str(p.relative_to(mine)) in note for p in broken)
@@ -319,13 +323,11 @@ def test_files_that_are_no_images_are_told_and_left_out(mine: Path) -> None:
 def test_the_next_file_stands_for_one_that_turns_out_to_be_damaged(
     mine: Path, workers: int
 ) -> None:
-    whole = ImageFolder(str(mine), 18, 8, 2, held_out=0.1, workers=0)
-    whole.start("data", 0)
+    whole = of_folder(mine, 18)
     path, _ = whole.train.files[4]
     data = Path(path).read_bytes()
     Path(path).write_bytes(data[: data.index(b"IDAT") + 8])  # its header is fine
-    source = ImageFolder(str(mine), 18, 8, 2, held_out=0.1, workers=workers)
-    source.start("data", 0)
+    source = of_folder(mine, 18, workers)
     assert source.notes == [] and source.train.files == whole.train.files
     image, labels = source.draw()
     shades = (image[:, 0, 4, 4] * 25.5).round().long().tolist()
@@ -348,8 +350,7 @@ def test_a_folder_without_any_image_ends_training(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_goes_away_ends_training(mine: Path) -> None:
-    source = ImageFolder(str(mine), 4, 8, 2, held_out=0.1, workers=0)
-    source.start("data", 0)
+    source = of_folder(mine, 4)
     shutil.rmtree(mine)
     with pytest.raises(
         OSError, match=r"18 files in a row can't be read; the first: .*no such image"
