@@ -133,36 +133,48 @@ class Curves:
         return any_
 
     def fit(self) -> None:
-        """Fit the axis to the lines; one that runs away from the others leaves the plot, and has a
-        mark where it does."""
-        seen = None if self.whole else extent([found for _, _, found in self.calm.values()])
-        known = [found for _, _, found in self.calm.values() if found]
-        whole = (min(f.least for f in known), max(f.most for f in known)) if known else None
-        self.gone.clear()
-        marks: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-        if seen is None or seen == whole:
-            if self.heights is not None:
+        """Fit the axis to the lines, without those that run away from the others."""
+        ends = self.heights_of_lines()
+        heights = ends and (self.value(ends[0]), self.value(ends[1]))
+        if heights != self.heights:
+            self.heights = heights
+            if heights is None:
                 dpg.set_axis_limits_auto("curves:y")
                 dpg.configure_item("curves:y", auto_fit=True)
-            self.heights = None
-        else:
-            edge = 0.08 * (seen[1] - seen[0]) or 0.5
-            low, high = seen[0] - edge, seen[1] + edge
-            bounds = (10**low, 10**high) if self.log else (low, high)
-            if self.heights != bounds:
-                self.heights = bounds
+            else:
                 dpg.configure_item("curves:y", auto_fit=False)
-                dpg.set_axis_limits("curves:y", *bounds)
-            inner = [h + s * INSET * (high - low) for h, s in ((low, 1), (high, -1))]
+                dpg.set_axis_limits("curves:y", *heights)
+        self.mark_leaving(ends)
+
+    def heights_of_lines(self) -> tuple[float, float] | None:
+        """The ends of the axis, their logarithms if it is one of logarithms; None if it shows all
+        of every line."""
+        known = [found for _, _, found in self.calm.values() if found]
+        seen = None if self.whole else extent(known)
+        if seen is None or seen == (min(f.least for f in known), max(f.most for f in known)):
+            return None
+        edge = 0.08 * (seen[1] - seen[0]) or 0.5
+        return seen[0] - edge, seen[1] + edge
+
+    def value(self, height: float) -> float:
+        """The number that stands at a height of the axis."""
+        return 10**height if self.log else height
+
+    def mark_leaving(self, ends: tuple[float, float] | None) -> None:
+        """Mark where lines leave the plot."""
+        self.gone.clear()
+        above: list[tuple[float, float]] = []
+        below: list[tuple[float, float]] = []
+        if ends and self.heights:
+            inset = INSET * (ends[1] - ends[0])
             for key, (steps, values, found) in self.calm.items():
-                if found and (out := leaves(values, *bounds)):
+                if found and (out := leaves(values, *self.heights)):
                     self.gone.add(key)
-                    at = inner[out[1]]
-                    marks[out[1]].append((steps[out[0]], 10**at if self.log else at))
-        for above, points in marks.items():
-            dpg.set_value(
-                f"curves:{'above' if above else 'below'}", [*map(list, zip(*points))] or [[], []]
-            )
+                    index, over = out
+                    height = ends[1] - inset if over else ends[0] + inset
+                    (above if over else below).append((steps[index], self.value(height)))
+        for tag, points in (("above", above), ("below", below)):
+            dpg.set_value(f"curves:{tag}", [*map(list, zip(*points))] or [[], []])
 
     def names(self, live: Live) -> list[str]:
         """All names, of this run first."""
