@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -221,6 +221,13 @@ def joined(examples: list[Any]) -> tuple[Tensor, Tensor, list[str]] | str:
     for example in examples:
         if isinstance(example, str):
             return example
+    return batch_of(examples)
+
+
+def batch_of(
+    examples: Iterable[tuple[Tensor, int, list[str]]],
+) -> tuple[Tensor, Tensor, list[str]]:
+    """Images and classes, and what could not be read."""
     images, labels, wrong = zip(*examples, strict=True)
     return torch.stack(images), torch.tensor(labels), [text for texts in wrong for text in texts]
 
@@ -350,9 +357,9 @@ class ImageFolder(Source):
     def held_out(self, start: int, stop: int) -> tuple[Tensor, ...]:
         """Held-out images start..stop, not augmented."""
         stop = min(stop, len(self.test.files))
-        images, labels, wrong = zip(*map(self.test.readable, range(start, stop)), strict=True)
-        self.tell([text for texts in wrong for text in texts])
-        return self.moved(torch.stack(images)), self.moved(torch.tensor(labels))
+        images, labels, wrong = batch_of(map(self.test.readable, range(start, stop)))
+        self.tell(wrong)
+        return self.moved(images), self.moved(labels)
 
     def state(self) -> dict[str, Any]:
         """How many examples were drawn."""
