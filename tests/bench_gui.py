@@ -33,7 +33,7 @@ window.build()
 window.turn()
 seconds = time.perf_counter() - begin
 print(seconds, "torch" in sys.modules, flush=True)
-window.worker.close()
+window.questions.worker.close()
 """
 
 

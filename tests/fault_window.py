@@ -27,6 +27,7 @@ import nodegraph.nodes
 import torch
 
 from nodegraph import files
+from nodegraph.gui import questions
 from nodegraph.gui import window as windows
 from nodegraph.gui.live import Live
 from nodegraph.training import checkpoint
@@ -317,7 +318,7 @@ FAULTS: dict[str, Callable[..., Trial]] = {
 
 def begun(state: Path) -> Screen:
     """The window, with a worker and a library that know the node that breaks."""
-    windows.Worker = partial(Worker, FAULTY)  # type: ignore[assignment,misc]
+    questions.Worker = partial(Worker, FAULTY)  # type: ignore[assignment,misc]
     return Screen(state)
 
 

@@ -146,7 +146,7 @@ class Screen:
 
     def close(self) -> None:
         """End what can be ended: the worker, and the devices."""
-        self.window.worker.close()
+        self.window.questions.worker.close()
         self.window.documents.journal.close()
         self.display.close()
 

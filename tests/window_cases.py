@@ -746,7 +746,7 @@ def test_the_window_is_not_closed_over_unsaved_work(small: Screen) -> None:
 
 
 def test_a_killed_analysis_comes_back_and_the_window_says_so(small: Screen) -> None:
-    worker = small.window.worker
+    worker = small.window.questions.worker
     assert small.wait(lambda: small.session.analysis is not None, 60)
     starts, process = worker.starts, worker._process
     process.kill()

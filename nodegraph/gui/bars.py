@@ -7,10 +7,10 @@ from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from ..worker.client import Worker
 from .boxes import clipped, measure
 from .documents import Documents
 from .palette import Palette
+from .questions import Questions
 from .tabs import tab_theme
 from .theme import SIZE
 
@@ -19,10 +19,14 @@ class Bars:
     """Draws the containers "tabs" and "status" anew."""
 
     def __init__(
-        self, palette: Palette, fonts: dict[str, int | str], documents: Documents, worker: Worker
+        self,
+        palette: Palette,
+        fonts: dict[str, int | str],
+        documents: Documents,
+        questions: Questions,
     ) -> None:
         self.palette, self.fonts = palette, fonts
-        self.documents, self.worker = documents, worker
+        self.documents, self.questions = documents, questions
         self.scale = 1.0
 
     def show(self) -> None:
@@ -115,7 +119,7 @@ class Bars:
             rows.append((words, p.error if errors else p.warning if other else p.good))
             total = sum(c["parameters"] for k, c in analysis.costs.items() if "/" not in k)
             rows.append((f"{total:,} weights", p.dim))
-        rows += [(told, p.warning) for told in (self.worker.told, self.documents.journal.trouble)
+        rows += [(told, p.warning) for told in (self.questions.told, self.documents.journal.trouble)
                  if told]  # fmt: skip
         rows.append(("Tab: add · ?: keys · Ctrl+Shift+P: commands", p.dim))
         gap = [(row, ("·", p.dim)) for row in rows]

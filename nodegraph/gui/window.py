@@ -6,22 +6,18 @@ differs from the screen. When nothing happens it sleeps until an event.
 
 from __future__ import annotations
 
-import itertools
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dearpygui.dearpygui as dpg
 
-from ..files import dumps
 from ..graph import Graph
 from ..library import standard
 from ..reach import Reach, reach
-from ..session import Analysis, Session
-from ..worker.client import Worker
 from . import desktop, theme
 from .bars import Bars
 from .canvas import Canvas, Shown
@@ -42,6 +38,7 @@ from .ownnodes import OwnNodes
 from .palette import THEMES
 from .popups import Popups
 from .probing import Probed, here, notes_on, probes_on
+from .questions import Questions
 from .shelf import Shelf
 from .textures import Textures
 from .transport import Transport
@@ -50,7 +47,6 @@ LEFT, MENU, TABS, STATUS = 190, 24, 36, 28
 MARGIN = 12  # pixels beside what stands in a panel
 FRAME = 1 / 60
 GRIP = 4  # pixels on either side of a line that is dragged
-GRADCHECK = "gradcheck"  # the key of that question to the worker
 IDLE = 0.25  # seconds that the window may sleep when nothing moves
 
 
@@ -73,10 +69,8 @@ class Window:
         self.library = standard()
         self.seen: tuple[Any, ...] = ()
         self.stale = True  # whether the panels show another state than the session's
-        self.asked: dict[int, int] = {}  # session: its edition that the worker was asked about
         self.reached: tuple[str, Graph, Reach] | None = None
         self.running = True
-        self.numbers = itertools.count(1)
         self.faults: list[Exception] = []
         self.resizing = False
         self.pictured: tuple[tuple[Any, ...], dict[str, Shown]] = ((), {})
@@ -152,8 +146,8 @@ class Window:
         self.marks = Marks(self.canvas)
         self.minimap = Minimap(self.palette)
         self.gallery = Gallery(self.palette, self.fonts, documents)
-        self.worker = Worker()
-        self.bars = Bars(self.palette, self.fonts, documents, self.worker)
+        self.questions = Questions(popups, documents)
+        self.bars = Bars(self.palette, self.fonts, documents, self.questions)
         for part in self.parts:
             part.scale = self.scale
         self.textures = Textures()
@@ -190,7 +184,7 @@ class Window:
         desktop.take_drops()
         self.quiet = 0
         self.arrange()
-        self.worker.start()
+        self.questions.worker.start()
 
     @property
     def parts(self) -> tuple[Any, ...]:
@@ -325,7 +319,9 @@ class Window:
                 self.quiet = 0
             if self.dock.front == "Runs" and self.dock.runs.poll():
                 self.quiet = 0
-            self.analyse(self.tab.session)
+            self.questions.analyse(self.tab.session)
+            if self.questions.poll():
+                self.quiet = 0
 
     def event(self, event: Event) -> None:
         """Give an event to the popup, else to what it is over."""
@@ -430,7 +426,7 @@ class Window:
         """The commands that are the window's, not the canvas's."""
         documents, tabs = self.documents, self.inspector.tabs
         return {
-            "own_nodes": self.own_nodes.choose, "gradcheck": self.gradcheck,
+            "own_nodes": self.own_nodes.choose, "gradcheck": self.questions.gradcheck,
             "put": self.dropped.ask,
             "new": documents.new, "open": documents.ask_open, "save": documents.save,
             "save_as": partial(documents.save, as_=True), "close": documents.close,
@@ -499,7 +495,7 @@ class Window:
         self.documents.remember(window=size)
         for tab in self.documents.tabs:
             tab.live.close()
-        self.worker.close()
+        self.questions.worker.close()
         self.dropped.close()
         self.documents.journal.close()
         dpg.destroy_context()
@@ -519,7 +515,7 @@ class Window:
         on_links, notes = self.probes(tab)
         self.canvas.show_probes(on_links)
         known = (session.id, session.revision, id(session.analysis))
-        told = (self.worker.told, self.documents.journal.trouble, tab.live.state)
+        told = (self.questions.told, self.documents.journal.trouble, tab.live.state)
         seen = (*known, session.message, *told)
         if seen != self.seen:
             self.stale |= self.seen[:4] != seen[:4]  # a refusal, too: fields show what holds
@@ -581,54 +577,7 @@ class Window:
             self.reached = (name, root, reach(root, session.scope, name))
         return self.reached[2]
 
-    # Analysis -------------------------------------------------------------------------------------
-
-    def analyse(self, session: Session) -> None:
-        """Ask the worker about what has changed, and take its answers."""
-        if self.asked.get(session.id) != session.edition:
-            self.asked[session.id] = session.edition
-            text, key = partial(dumps, session.root), str(session.id)
-            self.worker.analyse(session.edition, text, key=key, folder=session.folder)
-        for answer in self.worker.poll():
-            if answer.get("key") == GRADCHECK:
-                self.quiet = 0
-                self.tell_gradient(answer)
-            for other in self.documents.tabs:
-                if answer.get("key") != str(other.session.id):
-                    continue
-                self.quiet = 0
-                if answer["do"] == "failed":  # what was known is of an older graph
-                    other.session.analysis = None
-                    other.session.tell(answer["text"], "error")
-                elif answer.get("id") == other.session.edition:
-                    other.session.analysis = Analysis.from_message(answer)
-
-    def gradcheck(self) -> None:
-        """Have the worker check the gradient of what is selected."""
-        session = self.tab.session if self.tab else None
-        chosen = session.nodes_selected if session else ()
-        if session is None or len(chosen) != 1:
-            self.documents.tell("select one node whose gradient is to be checked", "refused")
-            return
-        place, folder = session.place(chosen[0]), session.folder
-        graph, number = session.root, next(self.numbers)
-
-        def asked() -> dict[str, Any]:
-            known = {"id": number, "key": GRADCHECK, "folder": folder}
-            return {"do": "gradcheck", "graph": dumps(graph), "node": place, **known}
-
-        self.worker.send(asked, replaces=GRADCHECK)
-        session.tell(f"checking the gradient of {place}…")
-
-    def tell_gradient(self, answer: Mapping[str, Any]) -> None:
-        """Show what the check has found."""
-        right = answer.get("right", False)
-        if self.tab is not None:
-            told = "the gradient is right" if right else "the gradient is not right"
-            self.tab.session.tell(told if "right" in answer else answer["text"],
-                                  "info" if right else "error")  # fmt: skip
-        if "right" in answer:
-            self.popups.question("Gradient", answer["text"], [("Close", lambda: None)])
+    # Node types and settings ----------------------------------------------------------------------
 
     def take_library(self) -> None:
         """There are other node types: everything that shows or judges them begins anew."""
@@ -636,13 +585,8 @@ class Window:
         self.shelf.fill()
         for tab in self.documents.tabs:
             tab.session.use(self.library)
-        self.worker.close()
-        self.worker = self.bars.worker = Worker()
-        self.worker.start()
-        self.asked.clear()
+        self.questions.renew()
         self.quiet = 0
-
-    # Settings -------------------------------------------------------------------------------------
 
     def switch_theme(self) -> None:
         """Dark to light, or back."""
