@@ -304,6 +304,7 @@ def export(options: argparse.Namespace) -> int:
     from .infer import infer
     from .library import standard
 
+    called(options.output, ".py")
     document = files.read(options.file)
     graph = choose(document.graph, options.preset, settings(options.set))
     refuse(document, [*document.problems, *check_chosen(graph, standard(), {})])
@@ -318,6 +319,14 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def called(path: Path | None, suffix: str) -> None:
+    """Raise GraphError when a file to write is not called by its kind: it may be another's."""
+    from .graph import GraphError
+
+    if path is not None and path.suffix != suffix:
+        raise GraphError(f"{path} should be called {path.stem}{suffix}")
+
+
 def write(text: str, path: Path | None, hint: str = "") -> None:
     """Put a text where `-o` says."""
     if path is None:
@@ -330,10 +339,8 @@ def write(text: str, path: Path | None, hint: str = "") -> None:
 def normalise(options: argparse.Namespace) -> int:
     """`nodegraph normalise FILE NODE -o weights.safetensors`"""
     from . import files
-    from .graph import GraphError
 
-    if options.output.suffix != ".safetensors":
-        raise GraphError(f"{options.output} should be called {options.output.stem}.safetensors")
+    called(options.output, ".safetensors")
     from .training.normalise import normalised, write_weights
 
     found = normalised(
@@ -352,6 +359,7 @@ def draw(options: argparse.Namespace) -> int:
     from .library import near, standard
     from .picture import svg
 
+    called(options.output, ".svg")
     graph = choose(files.load(options.file), options.preset, settings(options.set))
     if options.group and options.group not in graph.groups:
         known = near(options.group, graph.groups)
@@ -437,6 +445,8 @@ def train_each(options: argparse.Namespace, presets: list[str]) -> int:
 
     if options.file is None:
         raise GraphError("name a graph to train its presets")
+    if twice := sorted({p for p in presets if presets.count(p) > 1}):
+        raise GraphError(f"--preset names {', '.join(twice)} twice; once is enough")
     graph = files.read(options.file).graph
     for preset in presets:
         choose(graph, preset, settings(options.set))  # before the first is trained

@@ -219,8 +219,10 @@ def about(run: Path) -> dict[str, Any]:
         if not isinstance(found["options"].get("seed", 0), int):
             raise ValueError("its seed is no number")
         return found
+    except FileNotFoundError as error:
+        raise GraphError(f"{run} is no folder of a run: it has no {ABOUT}") from error
     except (OSError, ValueError, KeyError) as error:
-        raise GraphError(f"{run} is no folder of a run: {error}") from error
+        raise GraphError(f"{run} is no folder of a run: {ABOUT}: {error}") from error
 
 
 def checkpoints(run: Path) -> list[Checkpoint]:

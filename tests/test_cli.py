@@ -122,10 +122,20 @@ def test_presets_are_trained_in_turn_and_compared(
         (("compare", "a-run-slow", "--output", "a.png"), "no two runs of a-run-slow have a curve"),
         (("compare", "a-run-slow", "a-run-fast", "--output", "a.txt"), "ends in .png, .svg, .pdf"),
         (("train", "tiny.yaml", "--preset", "slow,no"), "no preset 'no'"),
+        (("train", "tiny.yaml", "--preset", "slow,fast,slow"), "--preset names slow twice"),
     ):
         status, text = says(capsys, *words)
         assert status == 1 and sentence in text.splitlines()[-1]
     assert not (tmp_path / "runs").exists()  # nothing was trained before the mistake was found
+
+
+@pytest.mark.parametrize("command", ["export", "draw"])
+def test_no_file_of_another_kind_is_written_over(
+    command: str, tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, told = says(capsys, command, "tiny.yaml", "-o", "tiny.yaml")
+    assert status == 1 and "tiny.yaml should be called tiny." in told
+    assert tiny.read_text() == TINY
 
 
 def test_a_graph_that_does_not_train_is_not_exported(

@@ -248,6 +248,12 @@ def test_the_export_needs_torch_alone_and_has_the_same_losses(
         assert len(set(map(str, losses))) > 3  # it does learn: the numbers move
 
 
+def test_a_value_that_does_not_fit_is_named_where_it_keeps_a_graph_from_compiling() -> None:
+    graph = choose(nodegraph.load(ROOT / "graphs" / "spline_blend.yaml"), "", {"levels": 0})
+    with pytest.raises(GraphError, match="levels expects 1 to 16, not 0"):
+        nodegraph.compile(graph, ["one.image"], ["splined"])
+
+
 def test_gradient_reversal_in_generated_code_reverses() -> None:
     graph = nodegraph.load(ROOT / "graphs" / "dann.yaml")
     net = nodegraph.compile(graph, inputs=["features", "strength"], outputs=["domain"])

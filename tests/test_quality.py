@@ -151,6 +151,8 @@ def test_a_classifier_tells_apart_what_differs_and_nothing_else() -> None:
     x, y = torch.randn(400, 6), torch.randn(400, 6)
     assert float(quality.classifier_test(x, y)) == pytest.approx(0.5, abs=0.08)
     assert quality.classifier_test(x, y + 8) == 1
+    few = torch.randn(2, 100, 32)  # so few that it would tell apart what it has learned from
+    assert float(quality.classifier_test(*few)) == pytest.approx(0.5, abs=0.1)
     # One axis moved by 2 σ: the best that can be done is Φ(1) = 0.841.
     moved = y + torch.tensor([2.0, 0, 0, 0, 0, 0])
     assert float(quality.classifier_test(x, moved)) == pytest.approx(0.841, abs=0.05)

@@ -192,7 +192,9 @@ def test_digits_are_split_the_same_for_every_seed() -> None:
 
 
 def test_rendered_splits_are_disjoint_and_domains_have_digits_of_their_own() -> None:
-    font, blend = FontDigits(8), BlendedDigits(8, contrast=0.0)
+    # As many in each half: from one seed, they would be the same pictures.
+    font = FontDigits(8, count=2500, held_out=2500)
+    blend = BlendedDigits(8, contrast=0.0, count=2500, held_out=2500)
     font.start("a", 0)
     blend.start("b", 0)
     pictures = [*font.train[0], *font.test[0], *blend.train[0][:, :1], *blend.test[0][:, :1]]
@@ -222,6 +224,22 @@ def test_held_out_patches_come_from_other_halves_of_the_photographs() -> None:
         corner = windows[..., 0, 0] == patch[:, 0, 0, None, None]
         hits = corner.all(1).nonzero().tolist()
         assert any(torch.equal(windows[i, :, y, x], patch) for i, y, x in hits)
+
+
+def test_blended_digits_that_are_held_out_lie_on_the_other_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    halves = torch.zeros(2, 3, 427, 640)
+    halves[..., 320:] = 0.25
+    monkeypatch.setattr("nodegraph.nodes.ops.font_digits.photographs", lambda: halves)
+    patches.cache_clear()
+    try:
+        source = BlendedDigits(8, count=30, held_out=30)
+        source.start("data", 0)
+    finally:
+        patches.cache_clear()
+    corners = [part[0][:, :, 0, 0].unique() for part in (source.train, source.test)]
+    assert corners[0].tolist() != corners[1].tolist() and all(len(c) == 1 for c in corners)
 
 
 def test_noise_has_its_distribution() -> None:

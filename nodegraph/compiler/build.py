@@ -19,6 +19,7 @@ from ..body import Body
 from ..graph import Graph, GraphError, Ref
 from ..infer import infer
 from ..library import Library, near, standard
+from ..settings import graph_problems
 from .script import slice_source, training_source
 from .text import Where, nowhere
 
@@ -56,6 +57,8 @@ def _folder() -> Path:
 def resolved(graph: Graph, library: Library) -> Body:
     """The body of a graph. Raises GraphError with all that is wrong with it."""
     body, problems = infer(graph, library)
+    if any(n not in body.calls for n in body.names):  # a value that does not fit, say
+        problems = [*problems, *graph_problems(graph, library)]
     errors = [str(p) for p in problems if p.severity == "error"]
     errors = errors or [f"{n} can't be resolved; see `check`" for n in body.names
                         if n not in body.calls]  # fmt: skip

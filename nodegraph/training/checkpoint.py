@@ -118,7 +118,8 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         document = json.loads((folder / FILES[2]).read_text(encoding="utf-8"))
         return weights, unpack(document, tensors)
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-        raise GraphError(f"{folder} is no checkpoint that can be read: {error}") from error
+        text = f"{folder} is no checkpoint that can be read: {error}"
+        raise GraphError(f"{text}; move it away to go on from the one before it") from error
 
 
 def found(run: Path) -> list[Path]:

@@ -389,7 +389,8 @@ def put(net: Pictures, pairs: Sequence[tuple[Path, Path]]) -> None:
         except ValueError as error:
             raise GraphError(f"{out} can't be written: {error}") from error
     if unread:
-        raise GraphError("\n".join(unread))
+        done = [f"wrote {len(pairs) - len(unread)} of {len(pairs)}"] if len(pairs) > 1 else []
+        raise GraphError("\n".join([*unread, *done]))
 
 
 def tensor_of(picture: Image.Image) -> Tensor:
