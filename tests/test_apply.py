@@ -312,7 +312,7 @@ def test_a_run_folder_tells_what_was_changed_when(tmp_path: Path) -> None:
         (0, 2, 1, ""), (0, 3, 1, "d_step"), (0, 3, 2, ""), (0, 4, 3, "")
     ]  # fmt: skip
     told = found.edits[0].what
-    assert {"d_step: lr 0.0005 → 0.01", "g_step: lr 0.0005 → 0.01"} <= {*told}
+    assert "g_step: lr 0.0005 → 0.01" in told
     assert found.edits[0].checkpoint == ""
     assert found.checkpoints[-1] == runs.Checkpoint(0, 4, 2)
     assert (tmp_path / "run" / "graphs" / "0003.yaml").is_file()
