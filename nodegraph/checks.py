@@ -262,9 +262,9 @@ def convention_problems(
 
 def loose_problems(graph: Graph, body: Body) -> Iterator[Problem]:
     """Weights from a file for a group that is no module, as it holds data or metrics."""
+    dissolved = {n.partition(".")[0] for n in body.names} - {*body.names}
     for name, entry in graph.nodes.items():
-        held = name not in body.names and any(is_part(n, name) for n in body.names)
-        if held and substitute_or_none(entry.weights, graph.params):
+        if name in dissolved and substitute_or_none(entry.weights, graph.params):
             text = "a group that holds data or metrics takes no weights from a file"
             cure = "set it on the layers inside, or make a group of these"
             yield error(("nodes", name, "weights"), text, cure)

@@ -8,7 +8,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 
 from . import node
@@ -58,9 +58,13 @@ def first_line(declared: type[Node]) -> str:
 
 def near(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
     """'; did you mean …?' when one of `known` is close to `name`, or all of them when few."""
-    known = [k for k in known if len(k) <= 100]
-    if len(known) > 300:  # a comparison with each would take longer than reading the file
-        return ""
+    short = tuple(k for k in known if len(k) <= 100)
+    # A comparison with each of more would take longer than reading the file.
+    return _near(name, short, cutoff) if len(short) <= 300 else ""
+
+
+@lru_cache(maxsize=1024)  # a wrong name is often met many times
+def _near(name: str, known: tuple[str, ...], cutoff: float) -> str:
     close = difflib.get_close_matches(name, known, 1, cutoff)
     if close:
         return f"; did you mean {close[0]!r}?"
