@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from .graph import Ref, Source, is_part, refs
@@ -131,7 +132,7 @@ class Body:
     inputs: Mapping[str, Value] = field(default_factory=dict)
     outputs: Mapping[str, Ref] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def complete(self) -> bool:
         """Whether all nodes are resolved."""
         return all(name in self.calls for name in self.names)

@@ -138,7 +138,7 @@ def ungroup(graph: Graph, name: str, scope: Scope) -> Graph:
             used.add(names[call, n])
     kind = graph.nodes[owner].type if owner in graph.nodes else ""
     apart = inline(graph, name, lambda *at: names[at], scope)
-    for to in graph.links.keys() & apart.links.keys():
+    for to in (to for to, s in graph.links.items() if apart.links.get(to, s) != s):
         was, now = ([scope.link_fault(g, r, to) for r in refs(g.links[to])] for g in (graph, apart))
         if any(now) and not any(was):
             raise EditError(f"without {kind}, {next(filter(None, now))}")

@@ -18,6 +18,7 @@ from nodegraph.graph import Ref, refs
 from nodegraph.gui.canvas import middle as canvas_middle
 from nodegraph.gui.desktop import SystemClipboard
 from nodegraph.gui.live import Curve
+from nodegraph.gui.overlay import Overlay
 from nodegraph.gui.palette import CURVES, hexed
 from nodegraph.gui.view import LEGIBLE
 from nodegraph.library import standard
@@ -161,12 +162,17 @@ def test_a_drop_on_a_node_takes_its_best_pin(small: Screen) -> None:
     assert links(small)["free.x"] == "act"
 
 
+def pulled(screen: Screen, node: str, port: str) -> Overlay:
+    """What shows while a link is pulled out of an output, over empty canvas."""
+    screen.at(screen.pin(node, "out", port))
+    screen.press()
+    screen.at(screen.empty(0.5, 0.9))
+    screen.turn()
+    return screen.gestures.overlay
+
+
 def test_pins_that_fit_light_up_while_dragging(small: Screen) -> None:
-    small.at(small.pin("act", "out", "y"))
-    small.press()
-    small.at(small.empty(0.5, 0.9))
-    small.turn()
-    overlay = small.gestures.overlay
+    overlay = pulled(small, "act", "y")
     assert ("free", "in", "x") in overlay.lit and ("fc", "in", "x") in overlay.faded
     small.key("escape")
     assert small.gestures.overlay.wire is None
@@ -252,11 +258,7 @@ def test_a_pyramid_is_linked_undone_copied_grouped_and_saved_as_any_value(
 ) -> None:
     session = screen.load(BANDS)
     out = screen.pin("bands", "out", "y")
-    screen.at(out)
-    screen.press()
-    screen.at(screen.empty(0.5, 0.9))
-    screen.turn()
-    overlay = screen.gestures.overlay
+    overlay = pulled(screen, "bands", "y")
     assert ("collapse", "in", "x") in overlay.lit and ("tanh", "in", "x") in overlay.faded
     screen.key("escape")
     screen.release()
