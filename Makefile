@@ -1,5 +1,5 @@
 # `make run` and `make test` set up all they need first: a virtual environment in .venv.
-.PHONY: setup run edit train test accept bench bench-gui faults soak screenshots lint clean
+.PHONY: setup run edit train test gpu accept bench bench-gui faults soak screenshots lint clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -16,6 +16,9 @@ train: setup  # make train GRAPH=graphs/lenet.yaml ARGS="--preset quick"
 
 test: setup lint
 	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not accept" $(ARGS)
+
+gpu: setup  # where there is one; `make test` uses none
+	$(PYTHON) -m pytest -m gpu $(ARGS)
 
 accept: setup
 	$(PYTHON) -m pytest -m accept $(ARGS)

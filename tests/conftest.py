@@ -63,6 +63,13 @@ def small() -> dict[str, dict[str, object]]:
     }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A GPU is for `make gpu` alone: elsewhere numbers are compared to the last bit, and many
+    processes side by side would share its memory."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest first, so that processes side by side end together."""
     items.sort(key=lambda item: item.get_closest_marker("gui") is None)

@@ -82,8 +82,9 @@ class Waited:
             self.poll()
             if found():
                 return time.monotonic() - start
+            last = [{k: v for k, v in m.items() if k != "payloads"} for m in self.said[-5:]]
             assert time.monotonic() - start < seconds, (
-                f"{what} did not happen: {self.said[-5:]} {[*self.run.log][-12:]}"
+                f"{what} did not happen: {last} {[*self.run.log][-12:]}"
             )
             time.sleep(0.01)
 
@@ -116,13 +117,15 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
 
 
-def alone(run: Path, graph: str = PLAIN, seed: int = 3, **settings: Any) -> dict[str, Any]:
+def alone(
+    run: Path, graph: str = PLAIN, seed: int = 3, device: str = "cpu", **settings: Any
+) -> dict[str, Any]:
     """The weights after training without a worker."""
     from nodegraph import files
     from nodegraph.training.run import start
     from nodegraph.training.trainer import Options
 
-    made = start(files.parse(graph).graph, "", settings, run, Options(seed=seed, device="cpu"))
+    made = start(files.parse(graph).graph, "", settings, run, Options(seed=seed, device=device))
     for _ in made.events():
         pass
     return weights(run)

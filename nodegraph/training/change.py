@@ -133,7 +133,7 @@ def apply(
         if given := to_load(trainer, new):
             trainer.load_weights(new.net, given, graph.folder)
         if trainer.stage is not None:
-            with trainer.precision():
+            with trainer.precision(), trainer.as_written():
                 stage = new.module.STAGES[index](new.net, new.sources)
                 stage.begin()
             restarted = carry_optimisers(
@@ -147,7 +147,8 @@ def apply(
     except BaseException:
         checkpoint.set_random_state(random)
         if trainer.stage is not None:
-            trainer.stage.begin()  # the modes of the network are those of another stage
+            with trainer.as_written():
+                trainer.stage.begin()  # the modes of the network are those of another stage
         raise
     new.put(trainer)
     trainer.index, trainer.done, trainer.stage = index, done, stage

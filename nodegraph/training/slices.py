@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..body import Body, Call
@@ -113,17 +112,11 @@ def function_of(node: Node | None, target: str) -> Callable[..., Any]:
 
 @contextmanager
 def untouched(trainer: Trainer) -> Iterator[None]:
-    """Put back, whatever happens: the modes of all modules, and all random generators.
-
-    Compiled modules run as they are written: to compile them again for other modes and batches
-    would hold up training.
-    """
+    """Put back, whatever happens: the modes of all modules, and all random generators."""
     modes = [(m, m.training) for m in trainer.net.modules()]
     random = checkpoint.random_state()
-    compiled = trainer.options.compile
-    eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
     try:
-        with eager:
+        with trainer.as_written():
             yield
     finally:
         for module, mode in modes:

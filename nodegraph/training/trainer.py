@@ -176,8 +176,14 @@ class Trainer:
         self.device.spread(net)
         if self.options.compile:
             for part in net.children():
-                part.compile()
+                part.compile(mode="reduce-overhead" if self.replays else None)
         return net
+
+    @property
+    def replays(self) -> bool:
+        """Whether the kernels of each compiled part are recorded once and launched as one CUDA
+        graph: small networks wait for the launch of each kernel, and for little else."""
+        return self.options.compile and self.device.name.startswith("cuda")
 
     def load_weights(self, net: nn.Module, files: Mapping[str, str], folder: str) -> None:
         """Start parts of a network from files, in all processes. Raises GraphError."""
@@ -325,7 +331,7 @@ class Trainer:
         """Make the stage that is at hand."""
         stage: Stage
         self.took = self.began = 0.0
-        with self.precision():
+        with self.precision(), self.as_written():
             self.stage = stage = self.module.STAGES[self.index](self.net, self.sources)
             stage.begin()
         self.settle()
@@ -338,6 +344,15 @@ class Trainer:
         if self.careful and self.stage:
             run = tuple(map(str, self.graph.train[self.index].run))
             self.moment = Moment(self.net, self.stage, run)
+
+    def as_written(self) -> contextlib.AbstractContextManager[Any]:
+        """Compiled parts run as they are written, as outside of steps they should: to compile them
+        again for other modes and batches would hold up training, and what is replayed gives tensors
+        that the next step writes over."""
+        if not self.options.compile:
+            return contextlib.nullcontext()
+        stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
 
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """bfloat16 where torch finds it safe, if asked for."""
@@ -379,7 +394,7 @@ class Trainer:
             self.report_losses(losses)
             yield Stepped(stage.name, self.done, stage.steps, losses)
         if self.due:
-            with self.precision():
+            with self.precision(), self.as_written():
                 found = stage.evaluate(self.sources, self.done - 1)
             self.due = False
             metrics = {k: v.tolist() for k, v in found.items()}
@@ -447,7 +462,10 @@ class Trainer:
         """The losses of a stage's step. Raises GraphError for what the graph is to blame for."""
         try:
             with self.precision():
-                return stage.step(self.done)
+                if not self.replays:
+                    return stage.step(self.done)
+                torch.compiler.cudagraph_mark_step_begin()
+                return {name: loss.clone() for name, loss in stage.step(self.done).items()}
         except NotFinite as error:
             raise explain(self, error) from error
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -476,7 +494,7 @@ class Trainer:
             # It moves the same weights; the optimiser is the one that the stage has.
             setattr(made, flat(name), stage.optimisers[name])
             self.alone[name] = made
-        with torch.no_grad():
+        with torch.no_grad(), self.as_written():
             self.alone[name].prepare()
         losses = self.attempt(self.alone[name])
         self.edits += 1
