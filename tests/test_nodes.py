@@ -464,6 +464,46 @@ def test_fft_convolution_equals_a_plain_one(kernel: int, boundary: str) -> None:
     assert not torch.allclose(fft(x.flip(-1)), plain(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("inputs", [3, 8])
+def test_frozen_kernels_are_transformed_once_and_again_when_they_change(
+    inputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    fft, other = FFTConv2d(inputs, 5, 7), FFTConv2d(inputs, 5, 7)
+    plain = nn.Conv2d(inputs, 5, 7, padding="same", padding_mode="circular")
+    x = torch.randn(2, inputs, 16, 21, requires_grad=True)
+    counted = []
+    transform = torch.fft.rfft2
+    monkeypatch.setattr(
+        torch.fft, "rfft2", lambda v, **k: counted.append(v.shape) or transform(v, **k)
+    )
+
+    def agree() -> int:
+        """How many transforms of kernels it takes to be the same, gradients included."""
+        plain.load_state_dict(fft.state_dict())
+        counted.clear()
+        y, wanted = fft(x), plain(x)
+        torch.testing.assert_close(y, wanted, atol=1e-5, rtol=1e-5)
+        up = torch.randn_like(y)
+        found, by_hand = (torch.autograd.grad(v, x, up)[0] for v in (y, wanted))
+        torch.testing.assert_close(found, by_hand, atol=1e-4, rtol=1e-4)
+        return counted.count(fft.weight.shape)
+
+    assert [agree(), agree()] == [1, 1]
+    fft.requires_grad_(False)
+    assert [agree(), agree()] == [1, 0]
+    fft.load_state_dict(other.state_dict())
+    assert [agree(), agree()] == [1, 0]
+    fft.weight *= 2
+    assert [agree(), agree()] == [1, 0]
+    with torch.inference_mode():
+        fft(x[..., :-1])  # another size: what is made here can't be used outside
+    counted.clear()
+    assert fft(x[..., :-1]).grad_fn is not None and fft.weight.shape in counted
+    fft.requires_grad_()
+    assert [agree(), agree()] == [1, 1]
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0, torch.tensor(0.3)])
 def test_gradient_reversal_is_exact(strength: float | Tensor) -> None:
     x = torch.randn(5, 3, requires_grad=True)

@@ -42,6 +42,32 @@ def trainer(text: str) -> Trainer:
     return made
 
 
+def test_what_a_stage_does_not_train_has_no_gradient_until_a_stage_trains_it() -> None:
+    made = trainer("""nodegraph: 1
+nodes:
+  d: {type: Digits, batch: 16}
+  x: {type: Flatten, in: {x: d.image}}
+  a: {type: Linear, features: 8, in: {x: x}}
+  b: {type: Linear, features: 10, in: {x: a}}
+  ce: {type: CrossEntropy, in: {logits: b, labels: d.label}}
+  first: {type: SGD, over: [a], in: {loss: ce}}
+  last: {type: SGD, over: [b], in: {loss: ce}}
+train:
+  - {stage: one, steps: 1, run: [first]}
+  - {stage: two, steps: 1, run: [last]}
+  - {stage: both, steps: 1, run: [first, last]}
+""")
+    weights = {"a": made.net.a.weight, "b": made.net.b.weight}
+    for moved in ("a", "b", "ab"):
+        before = {name: w.clone() for name, w in weights.items()}
+        made.enter()
+        made.step()
+        for name, weight in weights.items():
+            assert weight.requires_grad is (name in moved)
+            assert torch.equal(weight, before[name]) is (name not in moved)
+        made.index, made.done, made.stage = made.index + 1, 0, None
+
+
 def test_frozen_parts_of_a_trained_group_stay() -> None:
     made = trainer("""nodegraph: 1
 groups:

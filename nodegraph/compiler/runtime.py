@@ -76,7 +76,8 @@ class Stage:
     """A part of training: `step(t)` runs its updates once and returns the losses.
 
     `fixed` are the modules that the stage does not train. They are in evaluation mode: they give
-    the same output for the same input, and keep their running statistics.
+    the same output for the same input, and keep their running statistics; their weights have no
+    gradient.
     """
 
     net: nn.Module
@@ -91,10 +92,13 @@ class Stage:
     together: frozenset[str] = frozenset()  # metrics of many examples at once
 
     def begin(self) -> None:
-        """Set the modes, and compute what stays the same in all steps."""
+        """Set the modes and what has gradients, and compute what stays the same in all steps."""
         self.net.train()
         for module in self.fixed:
-            module.eval()
+            module.eval().requires_grad_(False)
+        for optimiser in self.optimisers.values():
+            for weight in optimiser.param_groups[0]["params"]:
+                weight.requires_grad_()
         with torch.no_grad():
             self.prepare()
 
