@@ -460,7 +460,6 @@ def test_the_controls_of_training_are_in_reach_at_every_size_of_text(
             assert cut_off(screen) == [], percent
             ticks = screen.dpg.get_item_children("transport:ticks", 2)
             assert len(ticks) == len(live.checkpoints()) >= 11
-            screen.shot(tmp_path / f"controls-{percent}.png")
             panel = screen.window.dock.runs
             assert screen.wait(lambda p=panel: p.reading is None and p.drawn == p.count)
             screen.turn(4)

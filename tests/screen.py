@@ -41,6 +41,7 @@ KEYS = {
     "f2": "F2", "left": "Left", "right": "Right", "up": "Up", "down": "Down", "home": "Home",
     "end": "End", "backspace": "BackSpace",
 }  # fmt: skip
+FRAME = 0.015  # seconds of a turn that draws, in software
 SHIFTED = "?_$:ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -130,6 +131,11 @@ class Screen:
         window.seen = ()
         self.turn(3)
         window.input.queue.clear()
+        self.forget_press()
+
+    def forget_press(self) -> None:
+        """So that the next press is never the second of a double click."""
+        self.window.input.last_press = ("", 0.0, 0.0, 0.0)
 
     def load(self, text: str = "", graph: Graph | None = None, zoom: float = 1.0) -> Session:
         """A tab with a graph, its origin 20 px from the corner of the canvas."""
@@ -298,10 +304,12 @@ class Screen:
         return code
 
     def seen(self, that: Callable[[], Any], turns: int = 20) -> None:
-        """Turn until the window has noticed what a device did."""
-        for _ in range(turns):
+        """Turn until the window has noticed what a device did; many turns where they are short."""
+        end = time.monotonic() + turns * FRAME
+        while True:
             self.turn(1)
-            if that():
+            turns -= 1
+            if that() or (turns <= 0 and time.monotonic() > end):
                 return
 
     def at(self, point: Point) -> None:
@@ -336,7 +344,7 @@ class Screen:
 
     def click(self, point: Point, button: str = "left", mods: Sequence[str] = ()) -> None:
         """A single click, never the second of a double click."""
-        self.window.input.last_press = ("", 0.0, 0.0, 0.0)
+        self.forget_press()
         with self.held(mods):
             self.at(point)
             self.press(button)
@@ -355,7 +363,7 @@ class Screen:
         steps: int = 4,
     ) -> None:  # fmt: skip
         """Press, move, release."""
-        self.window.input.last_press = ("", 0.0, 0.0, 0.0)
+        self.forget_press()
         with self.held(mods):
             self.at(start)
             self.press(button)

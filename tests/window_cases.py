@@ -1033,6 +1033,7 @@ nodes:
 """
 
 
+@pytest.mark.drawn
 def test_a_network_is_wired_from_nothing_by_mouse_and_keyboard(
     screen: Screen, tmp_path: Path
 ) -> None:
@@ -1336,6 +1337,7 @@ def test_dann_is_wired_from_nothing_by_mouse_and_keyboard(screen: Screen, tmp_pa
     assert not [p for p in check(made) if p.severity == "error"]
 
 
+@pytest.mark.drawn
 def test_a_curve_of_one_point_is_seen_beside_longer_ones(small: Screen, tmp_path: Path) -> None:
     assert small.window.tab is not None
     live, path = small.window.tab.live, tmp_path / "curves.png"
@@ -1407,18 +1409,23 @@ def test_adding_and_undoing_leaves_no_items_behind(small: Screen) -> None:
         small.session.undo()
         small.turn(1)
 
+    def items() -> int:
+        assert small.wait(small.checked)
+        small.turn(2)
+        return len(small.dpg.get_all_items())
+
     for _ in range(5):
         cycle()
-    before = len(small.dpg.get_all_items())
+    before = items()
     for _ in range(60):
         cycle()
-    assert len(small.dpg.get_all_items()) == before
+    assert items() == before
 
 
 def test_2000_random_events_break_nothing(screen: Screen) -> None:
     """Mouse and keys, seeded; what the model promises holds at the end."""
     draw = random.Random(7)
-    screen.resize(1000, 600)  # a small window is drawn faster
+    screen.resize(1000, 600)
     screen.load(SMALL)
     window = screen.window
     keys = [k for k in [*KEYS, *"abcdefghjklmnpqrstvxyz0123"] if k != "w"]
