@@ -72,6 +72,15 @@ def state(screen: Screen, wanted: str, seconds: float = 90) -> None:
     assert screen.wait(lambda: live.state == wanted, seconds), (live.state, live.said(), live.told)
 
 
+def show_runs(screen: Screen) -> None:
+    """The tab of the runs, once they are read and listed."""
+    screen.key("4", "alt")
+    screen.turn(4)
+    panel = screen.window.dock.runs
+    assert screen.wait(lambda: panel.reading is None and panel.drawn == panel.count)
+    screen.turn(4)
+
+
 def test_dann_is_opened_trained_turned_changed_and_branched(screen: Screen) -> None:
     dpg, window = screen.dpg, screen.window
     # From the gallery, by a click on its card.
@@ -305,8 +314,7 @@ def test_a_run_folder_that_is_broken_breaks_nothing(screen: Screen, tmp_path: Pa
         shutil.copytree(live.folder, tmp_path / "runs" / name)
         raw = text.encode("utf-8", "surrogateescape")
         (tmp_path / "runs" / name / part).write_bytes(raw)
-    screen.key("4", "alt")
-    screen.turn(6)
+    show_runs(screen)
     assert not screen.window.faults and len(screen.items("compare")) >= 2
     screen.click(screen.middle(screen.item("Resume")))
     state(screen, "running", START)
@@ -344,8 +352,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     screen.click(screen.middle(screen.item("Train")))
     state(screen, "finished", START)
     assert live.folder != first and first is not None
-    screen.key("4", "alt")
-    screen.turn(4)
+    show_runs(screen)
     screen.click(screen.middle(screen.item("overlay")))
     screen.turn(4)
     curves = screen.window.dock.curves
@@ -366,8 +373,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     wide, high, *_ = screen.dpg.load_image(str(tmp_path / "plot.png"))
     assert wide > 200 and high > 80
     # What differs, in words; and away with it.
-    screen.key("4", "alt")
-    screen.turn(4)
+    show_runs(screen)
     screen.click(screen.middle(screen.item("open")))
     screen.turn(4)
     state(screen, "finished", START)
@@ -378,8 +384,7 @@ def test_runs_are_listed_overlaid_compared_exported_and_deleted(
     assert screen.wait(lambda: not other.alive and other.state != "stopping", 60)
     screen.session.set_graph_param("rate", 0.02)
     screen.key("1", "alt")
-    screen.key("4", "alt")
-    screen.turn(4)
+    show_runs(screen)
     shown = screen.items("compare")
     screen.click(screen.middle(shown[-1]))
     screen.turn(3)
@@ -447,8 +452,7 @@ def test_the_controls_of_training_are_in_reach_at_every_size_of_text(
             assert cut_off(screen) == []
         screen.key("f5")
         state(screen, "finished", START)
-        screen.key("4", "alt")
-        assert screen.wait(lambda: screen.items("compare"))
+        show_runs(screen)
         x, y = screen.dpg.get_item_rect_min("transport:time")
         screen.click((x + 60, y + 10))
         screen.turn(3)
@@ -491,8 +495,7 @@ def test_a_run_is_attacked_in_a_tab_of_its_own(screen: Screen) -> None:
     screen.key("f5")
     state(screen, "finished", START)
     old = live_of(screen)
-    screen.key("4", "alt")
-    assert screen.wait(lambda: screen.items("attack"))
+    show_runs(screen)
     screen.click(screen.middle(screen.item("attack")))
     screen.turn(3)
     screen.click(screen.middle(screen.item("One step (FGSM)")))
