@@ -131,6 +131,10 @@ def stage_problems(
                 cure = "take it out of one `over`, if this is not meant"
                 yield warning(("nodes", name, "over"), text, cure)
             moved[owner] = name
+    held = [body.calls[owner] for owner in moved if owner in body.calls]
+    if held and all(call.weights() and not call.trainable() for call in held):
+        text = f"stage {stage.name} moves no weight, as all is frozen that its updates are over"
+        yield error((*where, "run"), text, f"remove `frozen` from {', '.join(moved)}")
 
 
 def owners(body: Body, call: Call) -> list[str]:
@@ -169,7 +173,7 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
         back = behind(flat.body, leaves[name].sources, with_gradient=True)
         reached = {leaves[n].owner for n in back if leaves[n].weights()}
         mine = owners(body, call)
-        reaching = []
+        reaching, frozen = [], []
         for owner in mine:
             held = body.calls.get(owner)
             if held is None:
@@ -177,14 +181,13 @@ def training_problems(body: Body, flat: Unfolded, stages: list[Stage]) -> Iterat
             if not held.weights():
                 yield error(where, f"over names {owner}, which has no weights", "take it out")
             elif not held.trainable():
-                cure = f"take it out, or remove `frozen` from {owner}"
-                yield error(where, f"over names {owner}, which is frozen", cure)
+                frozen.append(owner)
             elif any(is_part(n, owner) for n in reached):
                 reaching.append(owner)
             elif body.complete:
                 text = f"no gradient of its loss reaches {owner}"
                 yield warning(where, text, f"link {owner} to the loss, or take it out")
-        if mine and body.complete and not reaching:
+        if len(mine) > len(frozen) and body.complete and not reaching:
             text = f"its loss reaches none of its `over` ({', '.join(mine)})"
             yield error(where, text, "link what it trains to its loss, without Detach between")
         trained |= {*mine} if any(name in map(str, s.run) for s in stages) else set()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from .body import Body, Call, Value, behind
-from .graph import Ref, refs
+from .graph import Ref, is_part, refs
 from .node import Optimiser
 from .problem import Problem, error, warning
 from .unfold import Unfolded
@@ -113,7 +113,9 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
     calls = flat.body.calls
     updates = [c for c in calls.values() if isinstance(c.node, Optimiser)]
     moves = {c.name: {n for n in calls if calls[n].learns_with(flat.over(c))} for c in updates}
-    learns = set().union(*moves.values())
+    over = {owner for c in updates for owner in flat.over(c)}
+    heads = {n for n, c in calls.items()  # frozen ones are left standing on purpose
+             if c.weights() and any(is_part(c.owner, o) for o in over)}  # fmt: skip
     reached = [(c, behind(flat.body, c.sources, with_gradient=True)) for c in updates]
     for name, call in calls.items():
         if not (updates and call.node and call.node.reverses_gradient):
@@ -133,7 +135,7 @@ def idle_reversals(flat: Unfolded) -> Iterator[Problem]:
             names = ", ".join(c.name for c, _ in arriving)
             yield warning(where, f"{names} moves nothing before it, where the gradient is reversed",
                           f"name what comes before it in `over` of {names}")  # fmt: skip
-        elif not any(learns & after & there for _, there in arriving):
+        elif not any(heads & after & there for _, there in arriving):
             text = "nothing between it and the loss learns, so what comes before it has no opponent"
             yield warning(where, text, cure)
 

@@ -121,13 +121,13 @@ def _passes(
         updates = [*_minimising(run, scope, parts)]
         ends = tuple(_ends(past if name in past.nodes else run, scope, name, parts))
     over = {run.owner(n) for u in updates for n in _over(run, u)}
-    below = _below(run, scope, over)
+    moving = {owner for owner in over if _holds(run, scope, owner, free=True)}
+    below = _below(run, moving)
     starts = {ref: PLUS for ref in ends if ref.node in below}
     arrived, inputs = _flow(run, scope, starts, below)
     links = {(loss, ref): PLUS for ref in starts if name in updates}
     for to, signs in inputs.items():
         links |= {(to, ref): signs for ref in refs(run.links[to]) if ref.node in below}
-    moving = {owner for owner in over if _holds(run, scope, owner, free=True)}
     nodes: dict[str, tuple[str, Signs]] = dict.fromkeys(updates, ("reach", NONE))
     for n in arrived.keys() & run.nodes.keys():
         nodes[n] = ("moves" if run.owner(n) in moving else "reach", _all(arrived[n]))
@@ -216,10 +216,9 @@ def _minimising(graph: Graph, scope: Scope, names: Iterable[str]) -> Iterator[st
             found.add(to.node)
 
 
-def _below(graph: Graph, scope: Scope, over: Collection[str]) -> set[str]:
+def _below(graph: Graph, owners: Collection[str]) -> set[str]:
     """The nodes that weights of some owners lie in or upstream of, as the planner counts them."""
-    holding = {owner for owner in over if _holds(graph, scope, owner)}
-    found = {n for n in graph.nodes if graph.owner(n) in holding}
+    found = {n for n in graph.nodes if graph.owner(n) in owners}
     after, todo = _consumers(graph), [*found]
     while todo:
         new = {to.node for to in after.get(todo.pop(), ())} - found

@@ -98,12 +98,25 @@ def test_a_turned_knob_is_as_if_the_graph_had_been_so_from_there_on() -> None:
 
 def test_a_learning_rate_that_is_a_number_is_taken_over() -> None:
     made = steps(begun(named("dcgan")), 2)
-    told = made.apply(named("dcgan", lr=0.25, d_rate=0.25))
+    told = made.apply(named("dcgan", lr=0.25))
     assert {"d_step: lr 0.0005 → 0.25", "g_step: lr 0.0005 → 0.25"} <= {*told.what}
     assert all(words.endswith(": lr 0.0005 → 0.25") for words in told.what)  # of other presets too
     optimisers = made.stage.optimisers  # type: ignore[union-attr]
     assert [o.param_groups[0]["lr"] for o in optimisers.values()] == [0.25, 0.25]
     assert all(o.state for o in optimisers.values()) and told.restarted == ()
+
+
+def test_a_discriminator_is_frozen_and_set_free_while_it_trains() -> None:
+    made = steps(begun(named("dcgan")), 2)
+    weight = made.net.judge_real.conv.weight
+    for frozen in (True, False):
+        told = made.apply(named("dcgan", d_frozen=frozen))
+        assert told.restarted == (() if frozen else ("d_step",))
+        made.careful = True  # as in the worker: a step that fails is undone
+        made.settle()
+        before = weight.clone()
+        steps(made, 2)
+        assert torch.equal(weight, before) is frozen
 
 
 def test_what_is_put_in_begins_anew_and_all_else_goes_on() -> None:

@@ -15,7 +15,7 @@ import nodegraph
 from nodegraph.body import Body
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import Graph, Ref, choose
+from nodegraph.graph import Graph, GraphError, Ref, choose
 from nodegraph.library import standard
 from nodegraph.training.run import start
 from nodegraph.training.trainer import Options, Stepped, Trainer
@@ -179,6 +179,17 @@ def test_each_level_learns_by_itself(stage: int, update: str, moved: str) -> Non
     assert changed and all(k.startswith(moved) for k in changed)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_all_discriminators_of_the_levels_can_be_frozen(frozen: bool) -> None:
+    trainer = trainer_of("lapgan", "quick", **LEVELS, d_frozen=frozen)
+    before = {k: v.clone() for k, v in trainer.net.named_parameters()}
+    assert len(losses_of(trainer)) == 3
+    changed = {k.partition(".")[0] for k, v in trainer.net.named_parameters()
+               if not torch.equal(v, before[k])}  # fmt: skip
+    judges = set() if frozen else {"contest0", "contest1", "contest2"}
+    assert changed == {"G0", "G1", "G2"} | judges
+
+
 # DeePSiM -----------------------------------------------------------------------------------------
 
 
@@ -234,6 +245,8 @@ def moved(preset: str, update: str, **settings: object) -> set[str]:
 def test_the_comparator_passes_gradients_and_stays() -> None:
     assert moved("quick", "g_step") == {"generator"}
     assert moved("quick", "d_step") == {"judge_real"}
+    with pytest.raises(GraphError, match="d_step moves nothing: all that it is over is frozen"):
+        moved("d_frozen", "d_step")
     # The features alone move the generator: their gradient gets through the comparator.
     assert moved("quick", "g_step", image=0, adversarial=0) == {"generator"}
     assert moved("quick", "g_step", image=0, adversarial=0, feature=0) == set()

@@ -94,6 +94,41 @@ train: [{stage: s, steps: 3, run: [adam]}]
     assert moved == {"net.b.weight", "net.b.bias"}
 
 
+TWO = """nodegraph: 1
+nodes:
+  p: {type: Parameter, shape: [3], init: constant 2}
+  q: {type: Parameter, shape: [3], init: constant 1}
+  v: {type: Mul, in: {a: p, b: q}}
+  l: {type: Mean, in: {x: v}}
+  sgd: {type: SGD, lr: 0.1, over: [p], in: {loss: l}}
+  lb: {type: LBFGS, over: [q], in: {loss: l}}
+train: [{stage: s, steps: 2, run: [sgd, lb]}]
+"""
+
+
+@pytest.mark.parametrize("frozen, moves", [("p", {"q"}), ("q", {"p"})])
+def test_an_update_over_what_is_frozen_measures_its_loss_and_moves_nothing(
+    frozen: str, moves: set[str]
+) -> None:
+    text = TWO.replace(
+        f"{frozen}: {{type: Parameter,", f"{frozen}: {{type: Parameter, frozen: true,"
+    )
+    assert problems(text) == []
+    made = trainer(text)
+    made.careful = True
+    made.settle()
+    before = {k: v.clone() for k, v in made.net.state_dict().items()}
+    assert set(made.step()) == {"l"}
+    after = made.net.state_dict()
+    assert {k.partition(".")[0] for k in before if not torch.equal(before[k], after[k])} == moves
+
+
+def test_a_stage_whose_weights_are_all_frozen_is_refused() -> None:
+    (told,) = problems(TWO.replace("type: Parameter,", "type: Parameter, frozen: true,"))
+    assert "stage s moves no weight, as all is frozen that its updates are over" in told
+    assert "remove `frozen` from p, q" in told
+
+
 def test_lbfgs_between_two_other_updates_equals_torch_written_by_hand() -> None:
     made = trainer("""nodegraph: 1
 nodes:

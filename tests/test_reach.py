@@ -17,7 +17,7 @@ from nodegraph.graph import Graph, GraphError, Ref, choose
 from nodegraph.infer import infer
 from nodegraph.library import standard
 from nodegraph.names import EditError
-from nodegraph.reach import Reach, moved, reach, turn
+from nodegraph.reach import HOW, Reach, moved, reach, turn
 from nodegraph.scope import Scope
 from nodegraph.session import Session
 
@@ -117,8 +117,8 @@ def planned(graph: Graph) -> list[tuple[str, dict[str, str]]]:
                 ]  # fmt: skip
                 trains = [e for e in parts if e.call.owner in over and e.call.trainable()]
                 how[name] = "moves" if trains else "reach" if parts else "beyond"
-            if update.call.name in how:  # not in a group
-                how[update.call.name] = "reach"
+            top = update.call.name.partition(".")[0]  # it may be in a group
+            how[top] = max(how[top], "reach", key=HOW.index)
             found.append((update.call.name, how))
     return found
 

@@ -31,7 +31,10 @@ class Evaluation:
 
 @dataclass
 class Update:
-    """One run of an optimiser. `before` is evaluated ahead of it; of a closure, `inside` in it."""
+    """One run of an optimiser. `before` is evaluated ahead of it; of a closure, `inside` in it.
+
+    Where all that it could move is frozen, `over` is empty, and its losses are measured alone.
+    """
 
     call: Call
     over: tuple[str, ...]
@@ -72,12 +75,13 @@ def owners_below(body: Body) -> dict[str, frozenset[str]]:
 
 
 def over_of(body: Body, call: Call) -> tuple[str, ...]:
-    """The weights that an optimiser moves, as owners."""
+    """The weights that an optimiser moves, as owners: those of its `over` that are not frozen."""
     assert isinstance(call.node, Optimiser)
     missing = [name for name in call.node.over if name not in body.calls]
     if missing:
         raise GraphError(f"{call.name}: over names {missing[0]}, which can't be evaluated")
-    return tuple(dict.fromkeys(body.calls[name].owner for name in call.node.over))
+    owners = dict.fromkeys(body.calls[name].owner for name in call.node.over)
+    return tuple(owner for owner in owners if body.calls[owner].trainable())
 
 
 def plan(body: Body, stage: Stage) -> Plan:

@@ -67,7 +67,7 @@ class _StageWriter:
         used = [*planned.once, *planned.evaluations()]
         for owner in dict.fromkeys(e.call.owner for e in used if isinstance(e.call.node, Source)):
             lines.add(f"self.{flat(owner)} = sources[{quoted(owner)}]")
-        updates = {u.call.name: u for u in planned.updates}
+        updates = {u.call.name: u for u in planned.updates if u.over}
         for update in updates.values():
             self.optimiser(update)
         words = ", ".join(f"{quoted(n)}: self.{flat(n)}" for n in updates)
@@ -171,7 +171,8 @@ class _StageWriter:
                 keep |= self.results(later, variables)
                 keep |= {r for block in blocks for s in block for r in s.reads}
             words = " + ".join(str(ref) for ref, _ in update.losses)
-            lines.add(f"# {update.call.name}: minimise {words} over {', '.join(update.over)}")
+            over = ", ".join(update.over) or "nothing, as all is frozen"
+            lines.add(f"# {update.call.name}: minimise {words} over {over}")
             self.program.write(lines, before, keep)
             self.run(update, inside, variables)
         lines.add("return losses")
@@ -191,12 +192,12 @@ class _StageWriter:
         lines, own = self.lines, flat(update.call.name)
         losses = [(self.output(e, variables, r.port), str(r)) for r, e in update.losses]
         total = " + ".join(variable for variable, _ in losses)
-        if update.options:
+        if update.options and update.over:
             options = update.options.items()
             words = (f"{k}={self.output(e, variables, r.port)}" for k, (r, e) in options)
             lines.add(f"set_options(self.{own}, {', '.join(words)})")
         assert isinstance(update.call.node, Optimiser)
-        closure = update.call.node.closure
+        closure = update.call.node.closure and bool(update.over)
         if closure:
             lines.block("def closure():")
             lines.add(f"self.{own}.zero_grad()")
@@ -212,6 +213,8 @@ class _StageWriter:
                 lines.add(f"losses.setdefault({quoted(label)}, {value})")
             else:
                 lines.add(f"losses[{quoted(label)}] = {value}")
+        if not update.over:
+            return
         lines.add(f"backward({quoted(update.call.name)}, {total}, self.{own}_weights)")
         if closure:
             lines.add(f"return {total}")

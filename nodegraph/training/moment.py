@@ -23,6 +23,7 @@ class Moment:
     def __init__(self, net: nn.Module, stage: Stage, run: tuple[str, ...]) -> None:
         self.net = net
         # An update that runs twice moves weights ahead of its last run.
+        run = tuple(name for name in run if name in stage.optimisers)  # the others move nothing
         early = dict.fromkeys(run[:-1])
         early |= {n: None for n in run if isinstance(stage.optimisers[n], torch.optim.LBFGS)}
         self.optimisers = [stage.optimisers[name] for name in early]

@@ -485,6 +485,8 @@ class Trainer:
             raise GraphError("all stages are done; go back to a checkpoint first")
         stage = self.stage or self.enter()
         if name not in stage.optimisers:
+            if name in map(str, self.graph.train[self.index].run):
+                raise GraphError(f"{name} moves nothing: all that it is over is frozen")
             known = ", ".join(stage.optimisers)
             raise GraphError(f"stage {stage.name} runs no update {name!r}; it runs: {known}")
         if name not in self.alone:
