@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from acceptance import Record, classifier, draw, graph, quality, slice_of, trained
 from nodegraph.nodes.ops.font_digits import BlendedDigits, FontDigits
 from nodegraph.nodes.ops.pyramids import expand
+from torch import Tensor
+
+from nodegraph.graph import Graph
 
 pytestmark = pytest.mark.accept
 
 LEVELS = {2: "7", 1: "14", 0: "28"}
+
+
+def stairs(of: Graph, state: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
+    """The levels of a trained LAPGAN, one drawn upon the other, and 1000 of what it draws from."""
+    digits = FontDigits(1, count=1, held_out=1000, range="-1..1")
+    digits.start("digits", 0)
+    z = [draw(of, f"z{i}", 7).held_out(0, 1000)[0] for i in range(3)]
+    net = slice_of(of, state, ["given.digits.image", "given.digits.label", "z0", "z1", "z2"],
+                   ["G2", "sample1", "sample", "given_pyramid.low0", "refined0", "G0"])  # fmt: skip
+    return net, [*digits.test, *z]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_frozen_discriminators_ask_for_no_detail(seed: int, record: Record) -> None:
+    of = graph("lapgan")
+    rows, state = trained(of, seed, "d_frozen")
+    for level in (1, 0):
+        last = [row for row in rows if f"energy{level}.of_made" in row][-1]
+        share = last[f"energy{level}.of_made"] / last[f"energy{level}.of_real"]
+        words = f"control, D frozen: energy of made bands over real ones, {LEVELS[level]} px"
+        record("lapgan", words, "–", share, seed)
+    net, given = stairs(of, state)
+    with torch.no_grad():
+        coarse, _, sample, *_ = net(*given)
+    blurred = expand(expand(coarse, given[3], 0.4), given[2], 0.4)
+    after, before = (quality(x.clamp(-1, 1))["kernel distance"] for x in (sample, blurred))
+    gain = 1 - after / before
+    record("lapgan", "control, D frozen: distance that the bands take away", "< 0.3", gain, seed)
+    assert gain < 0.3
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -27,13 +61,7 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
             record("lapgan", f"energy of made bands over real ones, {size} px", "0.5 to 2",
                    details[level], seed)  # fmt: skip
 
-    digits = FontDigits(1, count=1, held_out=1000, range="-1..1")
-    digits.start("digits", 0)
-    image, label = digits.test
-    z0, z1, z2 = (draw(of, f"z{i}", 7).held_out(0, 1000)[0] for i in range(3))
-    outputs = ["G2", "sample1", "sample", "given_pyramid.low0", "refined0", "G0"]
-    net = slice_of(of, state, ["given.digits.image", "given.digits.label", "z0", "z1", "z2"],
-                   outputs)  # fmt: skip
+    net, (image, label, z0, z1, z2) = stairs(of, state)
     reader, _ = classifier()
     with torch.no_grad():
         coarse, middle, sample, low, refined, band = net(image, label, z0, z1, z2)
