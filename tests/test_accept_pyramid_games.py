@@ -29,25 +29,26 @@ def stairs(of: Graph, state: dict[str, Tensor]) -> tuple[Any, list[Tensor]]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_frozen_discriminators_ask_for_no_detail(seed: int, record: Record) -> None:
+def test_frozen_discriminators_teach_no_detail(seed: int, record: Record) -> None:
     of = graph("lapgan")
     rows, state = trained(of, seed, "d_frozen")
     for level in (1, 0):
         last = [row for row in rows if f"energy{level}.of_made" in row][-1]
         share = last[f"energy{level}.of_made"] / last[f"energy{level}.of_real"]
         words = f"control, D frozen: energy of made bands over real ones, {LEVELS[level]} px"
-        record("lapgan", words, "–", share, seed)
+        record("lapgan", words, "> 2", share, seed)
+        assert share > 2
     net, given = stairs(of, state)
     with torch.no_grad():
-        coarse, _, sample, *_ = net(*given)
-    blurred = expand(expand(coarse, given[3], 0.4), given[2], 0.4)
-    after, before = (quality(x.clamp(-1, 1))["kernel distance"] for x in (sample, blurred))
+        _, _, _, low, refined, _ = net(*given)
+    after, before = (quality(x.clamp(-1, 1))["kernel distance"] for x in (refined, low))
     gain = 1 - after / before
-    record("lapgan", "control, D frozen: distance that the bands take away", "< 0.3", gain, seed)
+    words = "control, D frozen: distance that the bands take away over real coarse levels"
+    record("lapgan", words, "< 0.3", gain, seed)
     assert gain < 0.3
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record: Record) -> None:
     of = graph("lapgan")
     rows, state = trained(of, seed)
@@ -94,9 +95,8 @@ def test_each_level_adds_the_detail_that_the_one_before_lacks(seed: int, record:
     assert share > 0
     assert all(0.5 < accuracy < 0.95 for accuracy in told.values())
     assert gain >= 0.3
-    if not all(0.5 <= detail <= 2 for detail in details.values()):
-        # Tried: batches of 32 and twice the steps, which made the bands of the seed 1 worse.
-        pytest.xfail(f"bands of {max(details.values()):.2g} times the energy of real ones")
+    # At a constant rate of 0.0005 it swings: up to 6 at first, 1.1 to 2.4 at the end.
+    assert all(0.5 <= detail <= 2 for detail in details.values())
 
 
 # DeePSiM -----------------------------------------------------------------------------------------
@@ -112,14 +112,14 @@ def test_an_adversary_makes_images_sharp_and_their_pixels_worse(seed: int, recor
     digits.start("digits", 0)
     image = digits.test[0]
     sharp, error, seen = {}, {}, {}
-    for preset in ("quick", "image_only"):
+    for preset in ("quick", "image_only", "d_frozen"):
         rows, state = trained(of, seed, preset)
         sharp[preset] = rows[-1]["sharpness"] / rows[-1]["real_sharpness"]
         error[preset] = rows[-1]["error"]
         net = slice_of(of, state, ["target.digits.image"], ["generator"])
         with torch.no_grad():
             seen[preset] = float((read(net(image)) - read(image)).square().mean())
-        words = {"quick": "all losses"}.get(preset, preset.replace("_", " "))
+        words = {"quick": "all losses", "d_frozen": "D frozen"}.get(preset, "image only")
         record("deepsim", f"gradients over those of the targets, {words}", "–", sharp[preset], seed)
         record("deepsim", f"squared error of pixels, {words}", "–", error[preset], seed)
         record("deepsim", f"error of another reader's maps, {words}", "–", seen[preset], seed)
@@ -128,10 +128,13 @@ def test_an_adversary_makes_images_sharp_and_their_pixels_worse(seed: int, recor
     record("deepsim", "what all losses add", "≥ 0.1", gain, seed)
     worse = error["quick"] / error["image_only"]
     record("deepsim", "error of pixels over that of pixels alone", "≥ 1", worse, seed)
+    taught = sharp["quick"] - sharp["d_frozen"]
+    record("deepsim", "what D adds, over one that is frozen", "≥ 0.1", taught, seed)
     nearer = seen["quick"] / seen["image_only"]
     record("deepsim", "error of such maps over that of pixels alone", "< 1", nearer, seed)
     # Factors chosen with the seed 0, kept for 1 and 2. At an adversarial factor of 0.02, not 0.005,
     # gradients are 2.1 and 1.3 of the targets' (seeds 0, 1), and the maps 1.18 and 0.9 as far off.
     assert sharp["image_only"] <= 0.75 and gain >= 0.1
+    assert taught >= 0.1
     assert worse >= 1
     assert nearer < 1

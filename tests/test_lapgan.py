@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from acceptance import graph
+from nodegraph.nodes.ops import schedules
+from nodegraph.nodes.optimisers import SGD
 from PIL import Image
 from torch import Tensor
 
@@ -67,6 +69,19 @@ def test_a_laplacian_gan_of_the_papers_size_makes_steps() -> None:
     assert len(found) == 5
     assert all(torch.tensor(row).isfinite().all() for row in found)
     assert found[0] != found[1] and found[2] != found[3]
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 30, 56])
+def test_a_laplacian_gan_descends_as_the_paper_does(epoch: int) -> None:
+    """By the loop of an epoch: the rate by 1.00004, the momentum by 0.0008; 45,000 images by 64."""
+    found = body("lapgan", "paper")
+    for call in (c for c in found.calls.values() if isinstance(c.node, SGD)):
+        assert str(call.inputs["lr"]) == "rate" and str(call.inputs["momentum"]) == "momentum"
+    wanted = {"rate": 0.02 / 1.00004**epoch, "momentum": min(0.5 + 0.0008 * epoch, 0.8)}
+    for name, value in wanted.items():
+        args = found.calls[name].node.recipe(found.calls[name].at).args
+        step = round(epoch * 45_000 / 64)
+        assert schedules.linear_ramp(step, 40_000, *args) == pytest.approx(value, rel=1e-5)
 
 
 def test_levels_and_bands_add_up_to_the_image() -> None:

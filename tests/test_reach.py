@@ -13,7 +13,7 @@ from nodegraph import compile as slice_of
 from nodegraph import edits, files
 from nodegraph.checks import settled
 from nodegraph.compiler.plan import plan
-from nodegraph.graph import Graph, GraphError, Ref, choose
+from nodegraph.graph import Graph, GraphError, Ref, Reference, choose
 from nodegraph.infer import infer
 from nodegraph.library import standard
 from nodegraph.names import EditError
@@ -312,6 +312,11 @@ def test_the_programme_says_what_is_frozen(net) -> None:
     both = edits.freeze(edits.freeze(net, "a"), "b")
     assert effect(Session(both), "adam")[1:] == ([], "nothing; a, b are frozen")
     assert effect(Session(net), "nobody") == ([], [], "nothing")
+    dcgan = Session(files.load(GRAPHS / "dcgan.yaml"))
+    listed = Reference("critics")  # a parameter that lists one
+    assert effect(dcgan, listed) == (["real_is_real", "fake_is_fake"], ["judge_real"], "judge_real")
+    dcgan.set_graph_param("critics", ("d_step", "g_step"))
+    assert effect(dcgan, listed)[1] == ["judge_real", "generator"]
 
 
 def test_the_signs_are_those_of_autograd(net) -> None:

@@ -224,15 +224,22 @@ def select(session: Session, name: Any) -> None:
 
 
 def effect(session: Session, update: Any) -> tuple[list[str], list[str], str]:
-    """What an update minimises, whose weights it moves, and that in words, with the frozen."""
+    """What an update minimises, whose weights it moves, and that in words, with the frozen; of a
+    parameter that lists updates all that they do."""
     root = session.root
     try:
-        name = str(substitute(update, root.params))
+        names = flatten([substitute(update, root.params)])
     except GraphError:
-        return [], [], "nothing"
-    losses = root.links.get(Ref(name, "loss"), ())
-    moves, frozen = moved(root, session.scope, name)
+        names = iter(())
+    losses: dict[str, None] = {}
+    moves: dict[str, None] = {}
+    frozen: dict[str, None] = {}
+    for name in names:
+        losses |= dict.fromkeys(map(str, refs(root.links.get(Ref(name, "loss"), ()))))
+        moving, still = moved(root, session.scope, name)
+        moves |= dict.fromkeys(moving)
+        frozen |= dict.fromkeys(still)
     words = ", ".join(moves) or "nothing"
     if frozen:
         words += f"; {', '.join(frozen)} {'is' if len(frozen) == 1 else 'are'} frozen"
-    return list(map(str, refs(losses))), moves, words
+    return [*losses], [*moves], words
