@@ -286,6 +286,28 @@ def test_what_no_update_moves_is_computed_and_drawn_once() -> None:
     assert [p.payload for p in fresh.compute()] == [p.payload for p in previews.compute()]
 
 
+def test_a_parameter_that_is_looked_at_itself_is_drawn_as_it_moves() -> None:
+    trainer = trainer_of(
+        files.parse("""
+nodegraph: 1
+nodes:
+  image: {type: Parameter, shape: [1, 1, 4, 4], init: constant 1}
+  square: {type: Square, in: {x: image}}
+  loss: {type: Mean, in: {x: square}}
+  sgd: {type: SGD, lr: 1, over: [image], in: {loss: loss}}
+  grid: {type: ImageGrid, range: 0..1, in: {images: image}}
+train:
+  - {stage: fade, steps: 9, run: [sgd]}
+""").graph
+    )
+    previews = Previews(trainer)
+    pictures = []
+    for _ in range(2):
+        pictures.append(previews.compute()[0].payload)
+        advance(trainer, 1)
+    assert pictures[0] != pictures[1]
+
+
 def test_values_are_those_of_the_network_in_evaluation_mode() -> None:
     trainer = trainer_of(tiny(), 4)
     previews = Previews(trainer)

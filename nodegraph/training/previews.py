@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..body import Call, Value
 from ..compiler.text import attribute
@@ -260,14 +260,16 @@ class Previews:
     # Drawing --------------------------------------------------------------------------------------
 
     def draw(self, one: Look, values: Mapping[Ref, Tensor]) -> Preview:
-        """One picture; the last one where the very same values flow in, and nothing else does."""
+        """One picture; the last one where the very same values flow in, and nothing else does, but
+        for weights, which move where they lie."""
         begun = time.perf_counter()
         given = [values[r] for found in one.inputs.values() for r in found]
         last, result = one.last
         try:
             if not given or len(last) != len(given) or any(a is not b for a, b in zip(last, given)):
                 result = self.drawing(one, values)
-                one.last = ([], None) if one.of or one.memory else (given, result)
+                moving = any(isinstance(value, nn.Parameter) for value in given)
+                one.last = ([], None) if one.of or one.memory or moving else (given, result)
         except Exception as error:
             return self.failed(one.name, said(error), type(one.view).__name__)
         picture, about = result
