@@ -488,9 +488,14 @@ def textures() -> None:
     evaluation()
 
 
+def textures_vgg() -> None:
+    """The same by the network of the slide, with random weights, at 64 px: minutes on two cores."""
+    race("random_vgg", {})
+
+
 def textures_256() -> None:
-    """The same at the paper's 256 px and batch, on a GPU; VGG-19 has random weights, which want a
-    smaller rate than the paper's, and 500 steps are enough to see its loss."""
+    """The same at the paper's 256 px and batch, on a GPU. Random weights want a smaller rate than
+    the paper's, and 500 steps are enough to see the loss."""
     if DEVICE == "cpu":
         print("textures_256 needs a GPU: 500 steps of VGG-19 at 256 px, 16 at once")
         return
@@ -599,6 +604,7 @@ def main() -> None:
         "live": live,
         "fft": fft,
         "textures": textures,
+        "textures_vgg": textures_vgg,
         "textures_256": textures_256,
     }
     for name in sys.argv[1:] or rows:

@@ -130,7 +130,7 @@ def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None
         error, own = (v.item() for v in grade(samples, source))
         noise = grade(torch.rand_like(samples) * 2 - 1, source)[0].item()
         spread = (samples.std(0).mean() / source.std()).item()
-        large = grade(generate(*noise_of(8, 2)), source)[0].item()
+        large = grade(generate(*noise_of(8, 6)), source)[0].item()
         moved = generate(z[0], *[v.roll((2**i, 2**i), (-2, -1)) for i, v in enumerate(z[1:])])
         shift = (moved - samples.roll((16, 16), (-2, -1))).abs().max().item()
     record("texture_net", "error of 8 fresh samples, other filters", "< 2e-2", error, seed)
@@ -163,6 +163,30 @@ def test_texture_net_generates_fresh_textures(seed: int, record: Record) -> None
         )
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_pass_is_a_hundred_times_faster_than_vgg(seed: int, record: Record) -> None:
+    """The slide's race, 0.06 s against 10 s, by its network with random weights, at 64 px."""
+    _, state = trained(graph("texture_net"), seed, "random_vgg", optimise_steps=1)
+    net = choose(graph("texture_net"), "random_vgg")
+    generate = slice_of(net, state, [f"noise{i}" for i in range(6)], ["generator"])
+    grade = slice_of(net, state, ["generator", "source.source"], ["loss", "held_out"])
+    torch.manual_seed(seed + 100)
+    source = made(Bricks, 64)
+    with torch.no_grad():
+        own, error = (v.item() for v in grade(generate(*noise_of(8, 4)), source))
+    before = passes(generate, 4)
+    judge = slice_of(net, state, ["pixels", "source.source"], ["pixels_loss"])
+    seconds, losses = optimised(judge, source, seed, own)
+    took, each = (statistics.median(times) for times in zip(*before, *passes(generate, 4)))
+    name, how = "texture_net", "random_vgg"
+    record(name, f"{how}: loss of the samples", "< optimised", own, seed)
+    record(name, f"{how}: error by random filters never used", "–", error, seed)
+    record(name, f"{how}: evaluations to reach that loss", "–", len(losses), seed)
+    record(name, f"{how}: time of them / of a pass", "≥ 167", seconds[-1] / took, seed)
+    record(name, f"{how}: … / of a pass for 8, for each", "≥ 167", seconds[-1] / each, seed)
+    assert losses[-1] <= own and min(seconds[-1] / took, seconds[-1] / each) >= 167
+
+
 def test_an_evaluation_of_vgg_takes_as_long_as_many_passes(record: Record) -> None:
     """At the paper's size, with random weights, which cost as much. The slide has 10 s against
     0.06 s, so 167 passes for all evaluations of an optimisation together."""
@@ -185,17 +209,18 @@ def test_an_evaluation_of_vgg_takes_as_long_as_many_passes(record: Record) -> No
     assert ratio > 5
 
 
-def noise_of(batch: int, scale: int = 1) -> list[torch.Tensor]:
-    """The noise of each scale; the first is not read."""
-    sizes = [1, *(3 * 2**i * scale for i in range(5))]
+def noise_of(batch: int, coarsest: int = 3) -> list[torch.Tensor]:
+    """The noise of each scale, the coarsest of so many pixels; the first is not read."""
+    sizes = [1, *(coarsest * 2**i for i in range(5))]
     return [torch.rand(batch, 3, size, size) for size in sizes]
 
 
-def passes(generate: Callable[..., torch.Tensor]) -> list[tuple[float, float]]:
+def passes(generate: Callable[..., torch.Tensor], coarsest: int = 3) -> list[tuple[float, float]]:
     """Seconds of a pass for one image, and of one for 8 for each of them, in turn: how fast the
     machine is changes by the second, where others use it too."""
+    z = noise_of(1, coarsest), noise_of(8, coarsest)
     with torch.no_grad():
-        return [(timed(lambda: generate(*noise_of(1))), timed(lambda: generate(*noise_of(8))) / 8)
+        return [(timed(lambda: generate(*z[0])), timed(lambda: generate(*z[1])) / 8)
                 for _ in range(15)]  # fmt: skip
 
 
