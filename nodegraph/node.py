@@ -498,11 +498,12 @@ class Optimiser(Node):
 
     The recipe is a Module built from the list of parameters; an input of the same name as an
     option of its parameter groups (`lr`) is set before each update. `closure` says that one update
-    evaluates the loss several times.
+    evaluates the loss several times, `clip_norm` how long the gradient may be where it is not 0.
     """
 
     category = "optimisers"
     closure: ClassVar[bool] = False
+    clip_norm = 0.0
     loss = Input("", kind="loss", many=True)
     over: Nodes = Param(doc="the nodes whose weights it moves")
 

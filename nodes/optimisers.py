@@ -11,6 +11,7 @@ from nodegraph.node import Axes, Input, Module, Optimiser, Param, Recipe, bind
 
 LR = "learning rate: how far one update goes"
 DECAY = "pull of the weights towards 0"
+CLIP = "the longest that the gradient of all its weights together may be, by its L2 norm; 0: any"
 Formula = Literal["torch", "lecture"]
 FORMULA = "torch's, or as the lecture writes it"
 LECTURE = ".ops.lecture_optimisers.Lecture"
@@ -22,7 +23,16 @@ def lacks(node: Optimiser, *names: str) -> None:
         raise ValueError(f"the lecture's formula has no {next(iter(wrong))}; take torch's")
 
 
-class SGD(Optimiser):
+class _Descent(Optimiser):
+    """What goes down a gradient, which may be shortened first: g ← g · min(1, clip_norm / ‖g‖).
+
+    Pascanu, Mikolov, Bengio, On the difficulty of training recurrent neural networks, ICML 2013.
+    """
+
+    clip_norm: float = Param(0.0, min=0.0, doc=CLIP)
+
+
+class SGD(_Descent):
     """Stochastic gradient descent, with or without momentum: v ← μ v + g; w ← w − lr · v.
 
     Robbins & Monro, A Stochastic Approximation Method, 1951; Polyak, 1964, for the momentum;
@@ -64,7 +74,7 @@ class SGD(Optimiser):
         return Module("torch.optim.SGD", **more, fused=True)
 
 
-class Adagrad(Optimiser):
+class Adagrad(_Descent):
     """Divides each weight's step by the root of all its squared gradients: G += g²; w −= lr g / √G.
 
     Duchi, Hazan, Singer, Adaptive Subgradient Methods, JMLR 2011. The lecture divides by
@@ -89,7 +99,7 @@ class Adagrad(Optimiser):
         return Module("torch.optim.Adagrad", **more, foreach=True)
 
 
-class RMSprop(Optimiser):
+class RMSprop(_Descent):
     """Adagrad that forgets: G ← alpha G + (1 − alpha) g²; w ← w − lr · g / (√G + eps).
 
     Tieleman & Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012. The lecture
@@ -116,7 +126,7 @@ class RMSprop(Optimiser):
         return Module("torch.optim.RMSprop", **more, foreach=True)
 
 
-class Adadelta(Optimiser):
+class Adadelta(_Descent):
     """RMSprop whose step is scaled by the size of past steps, so that it needs no learning rate.
 
     Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012. w ← w − lr · √(d + eps) / √(G + eps)
@@ -134,7 +144,7 @@ class Adadelta(Optimiser):
         return Module("torch.optim.Adadelta", **more, foreach=True)
 
 
-class _Adam(Optimiser):
+class _Adam(_Descent):
     """What Adam and AdamW have in common."""
 
     lr = Input("", default=1e-3, kind="scalar", min=0.0, doc=LR)

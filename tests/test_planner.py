@@ -222,6 +222,32 @@ def test_a_momentum_may_follow_a_schedule(formula: str) -> None:
     assert steps == 9
 
 
+@pytest.mark.parametrize("kind", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW"])
+@pytest.mark.parametrize("clip", [0.0, 1.5, 1e6])
+def test_a_gradient_is_as_long_as_is_allowed(kind: str, clip: float) -> None:
+    """All weights of an update together: the gradient of p is 2 long here, that of q 4."""
+    made = trainer(f"""nodegraph: 1
+nodes:
+  p: {{type: Parameter, shape: [1], init: constant 1}}
+  q: {{type: Parameter, shape: [1], init: constant 2}}
+  pp: {{type: Square, in: {{x: p}}}}
+  qq: {{type: Square, in: {{x: q}}}}
+  l: {{type: Mean, in: {{x: pp}}}}
+  m: {{type: Mean, in: {{x: qq}}}}
+  go: {{type: {kind}, lr: 0.1, clip_norm: {clip}, over: [p, q], in: {{loss: [l, m]}}}}
+train: [{{stage: s, steps: 1, run: [go]}}]
+""")
+    p, q = (torch.tensor([x], requires_grad=True) for x in (1.0, 2.0))
+    theirs = getattr(torch.optim, kind)([p, q], lr=0.1)
+    (p**2 + q**2).sum().backward()
+    if clip:
+        nn.utils.clip_grad_norm_([p, q], clip)
+    theirs.step()
+    made.step()
+    torch.testing.assert_close(made.net.p.value, p)
+    torch.testing.assert_close(made.net.q.value, q)
+
+
 def test_a_look_ahead_needs_a_momentum_that_is_known() -> None:
     ahead = MOMENTUM.replace("formula: torch", "nesterov: true")
     alone = ahead.replace(", momentum: momentum}", "}")

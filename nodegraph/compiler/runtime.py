@@ -22,8 +22,9 @@ def weights_of(*modules: nn.Module, without: Iterable[nn.Module] = ()) -> list[n
     return [p for p in found if p not in left_out]
 
 
-def backward(update: str, loss: Tensor, weights: list[nn.Parameter]) -> None:
-    """Gradients of `loss` for `weights` and nothing else, averaged over the processes.
+def backward(update: str, loss: Tensor, weights: list[nn.Parameter], clip: float = 0.0) -> None:
+    """Gradients of `loss` for `weights` and nothing else, averaged over the processes; with `clip`
+    made so short together.
 
     Raises NotFinite before anything has moved.
     """
@@ -42,6 +43,8 @@ def backward(update: str, loss: Tensor, weights: list[nn.Parameter]) -> None:
             for weight in weights:
                 weight.grad = None
             raise NotFinite(update, bad[0])
+    if clip:
+        nn.utils.clip_grad_norm_(weights, clip)
 
 
 def probe(module: nn.Module, name: str, value: Tensor | tuple[Tensor, ...]) -> None:

@@ -198,6 +198,7 @@ class _StageWriter:
             lines.add(f"set_options(self.{own}, {', '.join(words)})")
         assert isinstance(update.call.node, Optimiser)
         closure = update.call.node.closure and bool(update.over)
+        clip = f", {update.call.node.clip_norm!r}" if update.call.node.clip_norm else ""
         if closure:
             lines.block("def closure():")
             lines.add(f"self.{own}.zero_grad()")
@@ -215,7 +216,7 @@ class _StageWriter:
                 lines.add(f"losses[{quoted(label)}] = {value}")
         if not update.over:
             return
-        lines.add(f"backward({quoted(update.call.name)}, {total}, self.{own}_weights)")
+        lines.add(f"backward({quoted(update.call.name)}, {total}, self.{own}_weights{clip})")
         if closure:
             lines.add(f"return {total}")
             lines.depth -= 1
