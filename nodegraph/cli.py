@@ -494,13 +494,14 @@ def run(options: argparse.Namespace) -> int:
     from .node import show
     from .training.pictures import Pictures, listed, opened, put, sample
 
+    pairs = listed(options.input, options.output) if options.input else []
+    graph, state, told = opened(options.trained, options.preset, settings(options.set))
+    for line in told:
+        print(line, file=sys.stderr)
     if options.input is None:
-        graph, state = opened(options.trained, options.preset, settings(options.set))
         sample(graph, state, options.end, options.seed, options.device).save(options.output)
         print(f"wrote {options.output}")
         return 0
-    pairs = listed(options.input, options.output)
-    graph, state = opened(options.trained, options.preset, settings(options.set))
     net = Pictures(graph, state, options.start, options.end, options.device)
     print(f"from {net.start} to {net.end} on {net.device.label}", file=sys.stderr)
     if net.raw():

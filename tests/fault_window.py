@@ -242,7 +242,7 @@ def state_of(pid: int) -> str:
 
 def loads(folder: Path) -> bool:
     """Whether the newest checkpoint can be read."""
-    values, state = checkpoint.load(checkpoint.latest(folder))
+    values, state = checkpoint.load(checkpoint.found(folder)[-1])
     return bool(values) and "step" in state
 
 

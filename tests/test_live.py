@@ -336,6 +336,27 @@ def test_a_killed_worker_is_noticed_and_its_run_goes_on_exactly(
     assert equal(weights(tmp_path / "run"), whole)
 
 
+def test_a_damaged_checkpoint_is_told_when_a_run_goes_on_without_it(
+    tmp_path: Path, live: Waited
+) -> None:
+    whole, run = alone(tmp_path / "whole"), tmp_path / "run"
+    live.train(run=str(run))
+    live.until("saved", count=3)
+    live.run.stop()
+    live.wait(lambda: live.run.state == "stopped")
+    *_, before, newest = runs.checkpoints(run)
+    (run / "checkpoints" / newest.name / "state.json").write_text("")
+    again = Waited()
+    again.run.start({"id": 2, "resume": str(run), "paused": True})
+    assert again.until("started")["step"] == before.step
+    told = again.until("warning")["text"]
+    assert newest.name in told and f"goes on from {before.name}" in told
+    again.run.play()
+    again.until("finished")
+    assert again.end() == 0
+    assert equal(weights(run), whole)
+
+
 def test_a_worker_that_hangs_is_noticed_and_killed(live: Waited, tmp_path: Path) -> None:
     live.train(run=str(tmp_path / "run"), paused=True)
     os.kill(live.run.pid, signal.SIGSTOP)

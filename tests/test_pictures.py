@@ -88,6 +88,13 @@ def test_a_run_makes_of_a_picture_what_its_newest_checkpoint_says(
     new, old = (checkpoint.load(p)[0] for p in (saved[-1], saved[0]))
     assert (made - by_hand(new, given)).abs().max() <= 0.51
     assert (made - by_hand(old, given)).abs().max() > 5  # not the weights of the beginning
+    (saved[-1] / "state.json").unlink()
+    status, told = says(
+        capsys, "run", str(run), "--input", str(given), "--output", str(tmp_path / out)
+    )
+    assert status == 0 and f"this one is used: {saved[-2].name}" in told
+    wanted = by_hand(checkpoint.load(saved[-2])[0], given)
+    assert (pixels(tmp_path / out) - wanted).abs().max() <= 0.51
 
 
 def test_a_network_of_one_size_gets_the_middle_in_its_size(
@@ -111,7 +118,7 @@ def test_a_folder_goes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert status == 0 and "4/4" in told
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["0.jpg.png", "0.png.png", "1.png", "2.png"]
-    weights = checkpoint.load(checkpoint.latest(run))[0]
+    weights = checkpoint.load(checkpoint.found(run)[-1])[0]
     for i in (1, 2):
         wanted = by_hand(weights, tmp_path / "in" / f"{i}.png")
         assert (pixels(tmp_path / "out" / f"{i}.png") - wanted).abs().max() <= 0.51

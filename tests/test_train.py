@@ -434,6 +434,39 @@ def test_a_stop_before_an_evaluation_does_not_lose_it(stop: int, tmp_path: Path)
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("file", ["weights.safetensors", "state.safetensors", "state.json", ""])
+def test_a_run_whose_newest_checkpoints_are_damaged_goes_on_from_the_one_before(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, run = begun(tmp_path / "whole", checkpoint_every=4), tmp_path / "run"
+    finish(whole)
+    events = begun(run, checkpoint_every=4).events()
+    while not (isinstance(event := next(events), Saved) and event.step == 12):
+        pass
+    for name in ("00-00000008", "00-00000012"):
+        for path in (run / "checkpoints" / name).glob(file or "*"):
+            if file:
+                path.write_bytes(path.read_bytes()[:-9])
+            else:
+                path.unlink()
+    made = resume(run)
+    assert (made.index, made.done) == (0, 4)
+    assert [r["step"] for r in rows(run) if r["kind"] == "metric"] == [2, 4]
+    assert Progress(made).follow()
+    said = capsys.readouterr().out
+    for name in ("00-00000008", "00-00000012"):
+        assert f"{name} is no checkpoint that can be read" in said
+        assert f"it is called {name}.damaged now, and the run goes on from 00-00000004" in said
+    assert same_state(made.net, whole.net)
+    metrics = [[r for r in rows(tmp_path / f) if r["kind"] == "metric"] for f in ("whole", "run")]
+    assert metrics[0] == metrics[1]
+    assert "goes on from" not in (Progress(resume(run)).follow(), capsys.readouterr().out)[1]
+    for path in (run / "checkpoints").glob("*/state.json"):
+        path.write_text("null")
+    with pytest.raises(GraphError, match="02-00000000 is no checkpoint that can be read"):
+        resume(run)
+
+
 def test_a_run_that_is_no_folder_is_not_made_by_a_start_that_fails(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match="no device 'cpu:7'"):
         start(files.parse("nodegraph: 1\n" + STAGES).graph, run=tmp_path / "run",

@@ -10,7 +10,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,21 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from .. import runs
 from ..graph import GraphError
 
 TENSOR = "tensor"  # {"tensor": key} in the JSON stands for a tensor in the other file
 FILES = ("weights.safetensors", "state.safetensors", "state.json")
+
+Moment = tuple[dict[str, Tensor], dict[str, Any]]  # the weights and the state of a checkpoint
+
+
+class Damaged(GraphError):
+    """The files of a checkpoint are missing, cut off, or not what was written."""
+
+    def __init__(self, folder: Path, why: object) -> None:
+        super().__init__(f"{folder} is no checkpoint that can be read: {why}")
+        self.folder = folder
 
 
 def pack(value: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
@@ -109,27 +120,48 @@ def save(folder: Path, weights: Mapping[str, Tensor], state: Mapping[str, Any]) 
     return folder
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights and the state of a checkpoint. Raises GraphError when it is not one."""
+def load(folder: Path) -> Moment:
+    """A checkpoint as it was saved. Raises Damaged when it is none, and GraphError when it can't be
+    read."""
     try:
         weights = safetensors.torch.load_file(folder / FILES[0])
         # Cloned, as sums over a tensor that lies at another offset of a file round differently.
         tensors = {k: v.clone() for k, v in safetensors.torch.load_file(folder / FILES[1]).items()}
         document = json.loads((folder / FILES[2]).read_text(encoding="utf-8"))
-        return weights, unpack(document, tensors)
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-        text = f"{folder} is no checkpoint that can be read: {error}"
-        raise GraphError(f"{text}; move it away to go on from the one before it") from error
+        state = unpack(document, tensors)
+        if not isinstance(state, dict):
+            raise ValueError(f"{FILES[2]} holds no state")
+        return weights, state
+    except (ValueError, KeyError, TypeError, FileNotFoundError, safetensors.SafetensorError) as e:
+        raise Damaged(folder, e) from e
+    except OSError as error:  # which says nothing of what is in it
+        raise GraphError(f"{folder} can't be read: {error.strerror or error}") from error
 
 
 def found(run: Path) -> list[Path]:
-    """The checkpoints of a run, the oldest first."""
-    return sorted(p for p in (run / "checkpoints").glob("*") if not p.name.startswith("."))
-
-
-def latest(run: Path) -> Path:
-    """The newest checkpoint of a run. Raises GraphError when there is none."""
-    there = found(run)
+    """The checkpoints of a run, the oldest first. Raises GraphError when there is none."""
+    there = [run / "checkpoints" / c.name for c in runs.checkpoints(run)]
     if not there:
         raise GraphError(f"{run} holds no checkpoint to resume from")
-    return there[-1]
+    return there
+
+
+def newest(there: Sequence[Path]) -> tuple[Path, Moment, list[Damaged]]:
+    """The last of some checkpoints that is whole, and what is wrong with those after it.
+
+    Raises GraphError when none is.
+    """
+    damaged: list[Damaged] = []
+    for folder in reversed(there):
+        try:
+            return folder, load(folder), damaged
+        except Damaged as error:
+            damaged.append(error)
+    raise damaged[0]
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a damaged checkpoint a name that is none of a checkpoint's; what is in it stays."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    return folder.rename(aside)

@@ -304,15 +304,17 @@ def one_example(body: Body, name: str, entry: Entry) -> Entry:
 
 def opened(
     place: Path, preset: str, settings: Mapping[str, Any]
-) -> tuple[Graph, dict[str, Tensor] | None]:
-    """The graph of a run at its newest checkpoint with its weights, or that of a file alone."""
+) -> tuple[Graph, dict[str, Tensor] | None, list[str]]:
+    """The graph of a run at its newest checkpoint with its weights, or that of a file alone; and
+    what is to be told of that."""
     if place.is_dir():
         about = runs.about(place)
-        saved, state = checkpoint.load(checkpoint.latest(place))
+        folder, (saved, state), damaged = checkpoint.newest(checkpoint.found(place))
+        told = [f"warning: {wrong}; this one is used: {folder.name}" for wrong in damaged]
         text, chosen, turned = runs.graph_text(place, state.get("graph", 0))
         graph = files.parse(text, str(place)).graph.with_(folder=about.get("folder", ""))
-        return choose(graph, preset or chosen, {**turned, **settings}), saved
-    return choose(files.load(place), preset, settings), None
+        return choose(graph, preset or chosen, {**turned, **settings}), saved, told
+    return choose(files.load(place), preset, settings), None, []
 
 
 def listed(given: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:

@@ -51,7 +51,7 @@ class Progress:
             self.close()
             if run:
                 self.say(f"stopped at once; nodegraph train --resume {run} goes on from its last "
-                         f"checkpoint, {checkpoint.latest(run).name}")  # fmt: skip
+                         f"checkpoint, {checkpoint.found(run)[-1].name}")  # fmt: skip
         return False
 
     def interrupt(self, *_: Any) -> None:
@@ -73,7 +73,8 @@ class Progress:
         elif isinstance(event, Watched):
             self.say(f"{event.stage} {event.step:>6}  {words(event.metrics)}")
         elif isinstance(event, Noted):
-            self.say(f"warning: {event.node}: {event.text}")
+            node = f"{event.node}: " if event.node else ""
+            self.say(f"warning: {node}{event.text}")
         elif isinstance(event, Saved):
             if event.step == 0 or self.trainer.options.checkpoint_every:  # else there are many
                 self.say(f"checkpoint: {event.path}")

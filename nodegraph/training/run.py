@@ -19,7 +19,7 @@ from ..graph import Graph, GraphError, choose
 from ..library import standard
 from ..runs import branch
 from . import checkpoint
-from .trainer import Options, Trainer
+from .trainer import Noted, Options, Trainer
 
 __all__ = ["branch", "checked", "graph_at", "restore", "resume", "start"]
 
@@ -95,8 +95,9 @@ def graph_at(run: Path, number: int) -> Graph:
 def resume(run: Path, at: str = "", patience: float = 0.0, **changes: Any) -> Trainer:
     """A trainer where a checkpoint of a run stands; `changes` replace its options.
 
-    Without a name it is the newest, and what was changed after it is changed again where it was;
-    with one, what came after it goes as soon as training goes on.
+    Without a name it is the newest that is whole, and what was changed after it is changed again
+    where it was; with one, what came after it goes as soon as training goes on. Damaged ones are
+    told and set aside.
     Raises GraphError when `run` is no run's folder, and when it is being trained: whoever does so
     has `patience` seconds to end.
     """
@@ -107,11 +108,15 @@ def resume(run: Path, at: str = "", patience: float = 0.0, **changes: Any) -> Tr
         options = replace(Options(**about["options"]), **changes)
     except TypeError as error:
         raise GraphError(f"{run} is no folder of a run: {error}") from error
-    folder = run / "checkpoints" / runs.Checkpoint.parse(at).name if at else checkpoint.latest(run)
-    weights, state = checkpoint.load(folder)
+    named = [run / "checkpoints" / runs.Checkpoint.parse(at).name] if at else checkpoint.found(run)
+    folder, (weights, state), damaged = checkpoint.newest(named)
     trainer = Trainer(graph_at(run, state.get("graph", 0)), options, run if first else None)
     trainer.held = held
     trainer.load_state(weights, state)
+    for wrong in damaged if first else ():
+        aside = checkpoint.set_aside(wrong.folder)
+        text = f"{wrong}; it is called {aside.name} now, and the run goes on from {folder.name}"
+        trainer.noted.append(Noted("", text))
     if first and at:
         trainer.returned = True
     elif first:

@@ -120,7 +120,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Noted:
-    """What a source has to tell, such as which files it leaves out."""
+    """What a source has to tell, such as which files it leaves out; without a node, the run."""
 
     node: str
     text: str
@@ -157,6 +157,7 @@ class Trainer:
         self.ahead: list[tuple[runs.Edit, Graph | None]] = []  # to be done again
         self.returned = False  # to an earlier moment: what came after it goes when it goes on
         self.log_size = 0  # of the log at that moment
+        self.noted: list[Noted] = []  # what is to be told of how it began
         self.due = False  # whether this step's evaluation is still to be done
         self.stage: Stage | None = None
         self.alone: dict[str, Stage] = {}  # of the present stage: single updates, as stages
@@ -409,7 +410,9 @@ class Trainer:
             yield self.save()
 
     def notes(self) -> Iterator[Noted]:
-        """What the sources have to tell, once."""
+        """What there is to tell of how the run began, and what the sources have to, once."""
+        while self.noted:
+            yield self.noted.pop(0)
         for name, source in self.sources.items():
             notes = getattr(source, "notes", [])  # one's own source may have none
             while notes:

@@ -166,6 +166,8 @@ class Trainee:
         })  # fmt: skip
         if trainer.run is not None and message.get("past"):
             self.outbox.put({"do": "metrics", "rows": folders.rows(trainer.run)})
+        for event in trainer.notes():
+            self.tell(event)
         self.turn("finished" if trainer.finished else
                   "paused" if message.get("paused") else "running")  # fmt: skip
         self.stale = True
@@ -332,7 +334,7 @@ class Trainee:
             self.send_losses()
             self.row(event.stage, event.step, "metric", event.metrics)
         elif isinstance(event, Noted):
-            self.warn("data", event.node, event.text)
+            self.warn("data" if event.node else "run", event.node, event.text)
         elif isinstance(event, Saved):
             place = self.place()
             self.outbox.put(
