@@ -124,6 +124,23 @@ def test_a_folder_goes_into_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert (pixels(tmp_path / "out" / f"{i}.png") - wanted).abs().max() <= 0.51
 
 
+def test_results_are_not_read_as_pictures_and_write_over_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, photos = run_of(CONVS, tmp_path / "run"), tmp_path / "in"
+    jpg, png = photo(photos / "a.jpg", (9, 9)), photo(photos / "b.png", (9, 9))
+    before = png.read_bytes()
+    words = ["run", str(run), "--output"]
+    status, told = says(capsys, *words, str(photos / "." / ""), "--input", str(photos))
+    assert status == 1 and "the next call would read the results; --output names another" in told
+    status, told = says(capsys, *words, str(photos), "--input", str(jpg), str(png))
+    assert status == 1 and f"{png} is read, and would be written; --output names another" in told
+    assert png.read_bytes() == before and len([*photos.iterdir()]) == 2
+    for _ in range(2):  # a folder within is not read
+        assert says(capsys, *words, str(photos / "out"), "--input", str(photos))[0] == 0
+        assert sorted(p.name for p in (photos / "out").iterdir()) == ["a.png", "b.png"]
+
+
 def test_several_pictures_and_folders_go_into_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

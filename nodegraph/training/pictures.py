@@ -324,12 +324,20 @@ def listed(given: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
         return [(given[0], written_as(given[0], out))]
     if out.is_file():
         raise GraphError(f"{out} is a file; --output names a folder where pictures are many")
+    if any(path.is_dir() and out.resolve() == path.resolve() for path in given):
+        text = f"{out} is the folder that is read: the next call would read the results"
+        raise GraphError(f"{text}; --output names another folder, which may lie in it")
     if out.suffix.lower() in Image.registered_extensions() and not out.exists():
         raise GraphError(f"{out} is called as a picture; --output names a folder of many")
     stems, names = ([getattr(p, part) for p in found] for part in ("stem", "name"))
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise GraphError(f"{', '.join(twice)}: given twice, and would be written over each other")
-    return [(p, out / f"{p.stem if stems.count(p.stem) == 1 else p.name}.png") for p in found]
+    pairs = [(p, out / f"{p.stem if stems.count(p.stem) == 1 else p.name}.png") for p in found]
+    if taken := {p.resolve() for p in found} & {to.resolve() for _, to in pairs}:
+        raise GraphError(
+            f"{min(taken)} is read, and would be written; --output names another folder"
+        )
+    return pairs
 
 
 def pictures_of(path: Path) -> list[Path]:
