@@ -173,6 +173,19 @@ def behind(body: Body, ends: Iterable[Ref], with_gradient: bool = False) -> set[
     return found
 
 
+def needed(body: Body, outputs: Iterable[Ref], known: Iterable[Ref] = ()) -> list[Call]:
+    """The calls that `outputs` depend on, in order, where some values are known."""
+    cut = {(r.node, body.port(r)) for r in known}
+    found: set[str] = set()
+    stack = [*outputs]
+    while stack:
+        ref = stack.pop()
+        if ref.node not in found and (ref.node, body.port(ref)) not in cut:
+            found.add(ref.node)
+            stack += body.calls[ref.node].sources
+    return [c for n, c in body.calls.items() if n in found]
+
+
 def memory(size: int) -> str:
     """A number of bytes in words."""
     number = float(size)

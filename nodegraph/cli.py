@@ -510,8 +510,8 @@ def run(options: argparse.Namespace) -> int:
               file=sys.stderr)  # fmt: skip
     put(net, pairs)
     if net.refused:
-        print(f"{net.end} can't be computed at some pictures' own size: these were scaled to "
-              f"{show(net.wanted[2:])} and cut", file=sys.stderr)  # fmt: skip
+        print(f"pictures whose size does not fit: these were scaled to {show(net.wanted[2:])} "
+              f"and cut; {net.refused}", file=sys.stderr)  # fmt: skip
     if net.shifted:
         print(f"{net.end} has values around 0: −1 is black, 0 grey, 1 white", file=sys.stderr)
     print(f"wrote {options.output if len(pairs) > 1 else pairs[0][1]}")

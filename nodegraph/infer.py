@@ -16,7 +16,7 @@ from . import edits, groups, own
 from .body import FLOAT, Body, Call, Value, memory
 from .graph import Entry, Graph, GraphError, Ref, Reference, Source, is_frozen, refs, substitute
 from .library import Library, near
-from .node import ACCEPTS, Axes, Input, Mismatch, Node, Output, axis_names, bind, show
+from .node import ACCEPTS, Axes, Input, Mismatch, Node, Output, Shape, axis_names, bind, show
 from .problem import Problem, error
 from .scope import Scope
 
@@ -34,14 +34,17 @@ INTO = {"pyramid": "put GaussianPyramid or LaplacianPyramid between"}
 Memo = dict[Any, tuple[Any, Any]]
 
 
-def infer(graph: Graph, library: Library, memo: Memo | None = None) -> tuple[Body, list[Problem]]:
+def infer(
+    graph: Graph, library: Library, memo: Memo | None = None, given: Mapping[Ref, Shape] = {},
+) -> tuple[Body, list[Problem]]:  # fmt: skip
     """The body of a graph whose preset is chosen, and what is wrong with its links and shapes.
 
-    Calls that can't be resolved are left out of the body, and so is what depends on them.
+    Calls that can't be resolved are left out of the body, and so is what depends on them. `given`
+    are outputs, with their ports, that have other shapes than their nodes give them.
     """
     problems: list[Problem] = []
     flat = dissolve(edits.passed_by(graph, Scope(library)), library)
-    body = _Walk(library, graph.groups, problems, {} if memo is None else memo).body(
+    body = _Walk(library, graph.groups, problems, {} if memo is None else memo, given).body(
         "", flat, {}, flat.params, ()
     )
     return body, problems
@@ -97,6 +100,7 @@ class _Walk:
     groups: Mapping[str, Graph]
     problems: list[Problem]
     memo: Memo
+    given: Mapping[Ref, Shape]
 
     def body(
         self, type_: str, graph: Graph, inputs: Mapping[str, Value], params: Mapping[str, Any],
@@ -121,7 +125,7 @@ class _Walk:
             place = (*where, "nodes", name)
             call = self.call(graph, body, name, linked[name], params, place, inside)
             if call is not None:
-                calls[name] = call
+                calls[name] = call if inside else self.as_given(call)
         self.compare_shared(body, where)
         for port, ref in graph.outputs.items():
             if ref.node in graph.nodes or ref.node in inputs:
@@ -132,6 +136,14 @@ class _Walk:
                       f"which is not in the group{known}")
             )  # fmt: skip
         return body
+
+    def as_given(self, call: Call) -> Call:
+        """A call of the graph itself whose outputs have the shapes that are given."""
+        shapes = {p: s for p in call.outputs if (s := self.given.get(Ref(call.name, p)))}
+        if not shapes:
+            return call
+        changed = {p: v._replace(shape=shapes.get(p, v.shape)) for p, v in call.outputs.items()}
+        return replace(call, outputs=changed)
 
     def call(
         self, graph: Graph, body: Body, name: str, linked: Mapping[str, Source],

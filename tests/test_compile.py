@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -148,6 +149,45 @@ def test_a_slice_of_what_is_not_there_is_refused(
     graph = nodegraph.load(ROOT / "graphs" / "lenet.yaml")
     with pytest.raises(GraphError, match=text):
         nodegraph.compile(graph, inputs, outputs)
+
+
+@pytest.mark.parametrize(
+    "name, given, wanted, shape, text",
+    [
+        ("lenet", "digits.image", "scores", (2, 1, 4, 4),
+         "hidden: its weight is 64×512, this needs 64×32 "
+         "(made for digits.image of 64×1×16×16; 16×16 is the smallest that fits)"),
+        ("lenet", "digits.image", "scores", (2, 3, 16, 16),
+         "features: its conv1.weight is 16×1×5×5, this needs 16×3×5×5"),
+        ("lenet", "digits.image", "scores", (16, 16), "digits.image is 16×16, not 64×1×16×16"),
+        ("style_net", "photos", "generator", (2, 3, 8, 8),
+         "Conv.norm: x has one pixel a map, which would become 0; normalise before "
+         "(made for photos.image of 4×3×48×48; 9×9 is the smallest that fits)"),
+    ],
+)  # fmt: skip
+def test_a_slice_says_which_node_does_not_take_a_size(
+    name: str, given: str, wanted: str, shape: tuple[int, ...], text: str
+) -> None:
+    net = nodegraph.compile(nodegraph.load(ROOT / "graphs" / f"{name}.yaml"), [given], [wanted])
+    with pytest.raises(GraphError, match=re.escape(text)):
+        net(torch.zeros(shape))
+    with pytest.raises(RuntimeError):  # what is not of sizes stays torch's
+        net(torch.zeros(2, *net.sizes.body.value(net.sizes.inputs[0]).shape[1:]).long())
+
+
+def test_the_smallest_size_that_is_told_fits_and_none_below_it() -> None:
+    graph = nodegraph.load(ROOT / "graphs" / "style_net.yaml")
+    net = nodegraph.compile(graph, ["photos"], ["generator"])
+    assert net(torch.zeros(2, 3, 9, 9)).shape[2] >= 9
+    with pytest.raises(GraphError):
+        net(torch.zeros(2, 3, 8, 8))
+
+
+def test_a_slice_is_compiled_by_torch_in_one_piece() -> None:
+    graph = nodegraph.load(ROOT / "graphs" / "lenet.yaml")
+    net = nodegraph.compile(graph, ["digits.image"], ["scores"])
+    x = torch.rand(2, 1, 16, 16)
+    assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), net(x))
 
 
 def test_node_names_that_python_or_torch_use_still_compile() -> None:

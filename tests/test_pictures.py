@@ -104,6 +104,7 @@ def test_a_network_of_one_size_gets_the_middle_in_its_size(
     out = tmp_path / "new" / "b.jpg"
     status, told = says(capsys, "run", str(run), "--input", str(given), "--output", str(out))
     assert status == 0 and "these were scaled to 16×16" in told
+    assert "rows: its weight is 768×768, this needs 768×3600 (made for picture.image" in told
     assert pixels(out).shape == (3, 16, 16)
 
 

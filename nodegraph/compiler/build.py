@@ -15,11 +15,12 @@ from types import ModuleType
 
 from torch import nn
 
-from ..body import Body
+from ..body import Body, needed
 from ..graph import Graph, GraphError, Ref
 from ..infer import infer
 from ..library import Library, near, standard
 from ..settings import graph_problems
+from .part import Part, Sizes
 from .script import slice_source, training_source
 from .text import Where, nowhere
 
@@ -79,7 +80,8 @@ def compile_slice(
 
     Its forward takes one tensor per input and returns one per output (a tuple when several), of
     the shapes that `infer` says, at any batch size. Keys of its state are the names of the nodes,
-    so `load_state_dict` takes what a training run saved (strict=False when it holds more).
+    so `load_state_dict` takes what a training run saved (strict=False when it holds more). Inputs
+    may have other sizes where the graph's nodes take these; others it refuses by a GraphError.
     Raises GraphError when the graph has errors, or a name is not in it.
     """
     library = library or standard()
@@ -89,7 +91,10 @@ def compile_slice(
         raise GraphError("name at least one output to compile")
     title = f"A slice of {graph.meta.get('title', 'a graph')}."
     text = slice_source(body, given, wanted, title, where, probe)
-    module: nn.Module = load_source(text).Slice()
+    module: Part = load_source(text).Slice()
+    calls = tuple(call.name for call in needed(body, wanted, given))
+    ports = tuple(Ref(r.node, body.port(r)) for r in given)
+    module.sizes = Sizes(graph, library, body, ports, calls)
     if probe:
         for path, part in module.named_modules():
             part.path = path

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..body import Body, Call
+from ..body import Body, Call, needed
 from ..graph import GraphError, Ref, refs
 from ..node import Module, Optimiser, Recipe, Schedule, Source, View
 from .plan import ancestors
@@ -261,15 +261,15 @@ class Program:
         for ref in inputs:
             variables[ref.node, self.body.port(ref)] = names.fresh(str(ref).replace(".", "_"))
         arguments = list(variables.values())
-        needed = self.between(cut, outputs)
+        calls = needed(self.body, outputs, inputs)
 
         def variable(ref: Ref) -> str:
             return variables[ref.node, self.body.port(ref)]
 
-        calls = [self.body.calls[n] for n in needed]
         self.refuse_sources(calls, cut, outputs)
         lines = Lines()
-        lines.block("class Slice(nn.Module):")
+        self.imports.setdefault("nodegraph.compiler.part", set()).add("Part")
+        lines.block("class Slice(Part):")
         words = ", ".join(map(str, outputs)) + " from " + (", ".join(map(str, inputs)) or "nothing")
         lines.add(docstring(f"{words}."))
         lines.add()
@@ -298,20 +298,6 @@ class Program:
                  if r.node in drawn and (r.node, self.body.port(r)) not in cut}  # fmt: skip
         if names:
             raise GraphError(f"the slice also needs {', '.join(sorted(names))}; add to its inputs")
-
-    def between(self, cut: set[tuple[str, str]], outputs: list[Ref]) -> list[str]:
-        """The calls to evaluate for `outputs` when the values in `cut` are given."""
-        wanted: set[str] = set()
-        stack = [r for r in outputs if (r.node, self.body.port(r)) not in cut]
-        while stack:
-            ref = stack.pop()
-            if ref.node in wanted:
-                continue
-            wanted.add(ref.node)
-            for source in self.body.calls[ref.node].sources:
-                if (source.node, self.body.port(source)) not in cut:
-                    stack.append(source)
-        return [n for n in self.body.calls if n in wanted]
 
     def header(self, title: str) -> str:
         """Docstring and imports of a file that runs beside nodegraph."""

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import files, runs
-from ..body import Body
+from ..body import Body, needed
 from ..checks import settled
 from ..compiler.build import compile_slice, resolved, training_module
+from ..compiler.part import Sizes
 from ..compiler.script import weights
 from ..graph import Entry, Graph, GraphError, Ref, choose, refs
 from ..infer import dissolve, infer
@@ -28,7 +29,7 @@ from ..library import near, standard
 from ..node import Schedule, Shape, Source
 from . import checkpoint
 from .device import Device
-from .slices import function_of, needed
+from .slices import function_of
 
 
 class Pictures:
@@ -50,6 +51,9 @@ class Pictures:
         self.end = self.chosen("to", end, ends(self.body, self.start))
         self.wanted = self.body.value(self.start).shape
         self.nets: dict[Shape, tuple[nn.Module, list[Any]] | None] = {}
+        names = tuple(c.name for c in needed(self.body, [self.end], [self.start]))
+        self.sizes = Sizes(self.graph, standard(), self.body, (self.start,), names)
+        self.refused = ""  # why some picture had to be scaled to the graph's size
         self.shifted = False  # whether 0 was shown as grey in some picture of a graph in 0..1
 
     def chosen(self, option: str, text: str, known: list[Ref]) -> Ref:
@@ -88,11 +92,6 @@ class Pictures:
         return picture_of(self.unscaled(y))
 
     @property
-    def refused(self) -> bool:
-        """Whether some picture had to be scaled to the graph's size."""
-        return None in self.nets.values()
-
-    @property
     def signed(self) -> bool:
         """Whether the graph's pictures are in −1..1."""
         return getattr(self.body.calls[self.start.node].node, "range", "0..1") == "-1..1"
@@ -115,14 +114,13 @@ class Pictures:
 
     def built(self, shape: Shape) -> tuple[nn.Module, list[Any]] | None:
         """`net`, made."""
-        own = shape[2:] == self.wanted[2:]
-        graph = placed(self.graph, self.body, self.start, self.end, shape)
-        body, problems = infer(graph, standard())
-        if any(p.severity == "error" for p in problems) or not self.fits(body):
-            if own:
-                resolved(graph, standard())  # says what is wrong
-                raise GraphError(f"{self.end} can't be computed from one picture at {self.start}")
+        if shape[2:] != self.wanted[2:] and self.sizes.wrong([shape], {}):
+            self.refused = self.refused or self.sizes.refusal([shape])
             return None
+        graph = placed(self.graph, self.body, self.start, self.end, shape)
+        body = resolved(graph, standard())
+        if not self.fits(body):
+            raise GraphError(f"{self.end} can't be computed from one picture at {self.start}")
         drawn, given = given_to(graph, body, self.graph, self.device.name)
         net = compile_slice(graph, [stand_in(self.graph), *drawn], [str(self.end)]).eval()
         load(net, self.state, self.graph, body)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from ..body import Body, Call
+from ..body import Call, needed
 from ..compiler.build import load_source
 from ..compiler.script import slice_source
 from ..graph import Ref
@@ -43,18 +43,6 @@ class Slice:
                   for c in self.schedules if c.node and (r := c.node.recipe(c.at))]  # fmt: skip
         result = self.forward(trainer.net, *given, *known)
         return dict(zip(self.outputs, result if len(self.outputs) > 1 else [result], strict=True))
-
-
-def needed(body: Body, outputs: Iterable[Ref], known: Collection[Ref] = ()) -> list[Call]:
-    """The calls that `outputs` depend on, where some values are known."""
-    found: set[str] = set()
-    stack = [r for r in outputs if r not in known]
-    while stack:
-        name = stack.pop().node
-        if name not in found:
-            found.add(name)
-            stack += [r for r in body.calls[name].sources if r not in known]
-    return [c for n, c in body.calls.items() if n in found]
 
 
 def constant(unfolded: Unfolded, outputs: Iterable[Ref]) -> tuple[Ref, ...]:
