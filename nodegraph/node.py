@@ -242,6 +242,8 @@ class Node:
     compares: ClassVar[tuple[str, ...]] = ()  # inputs that it measures the distance between
     distance: ClassVar[bool] = False  # its output is an error: of 0, or further from it
     scales_by: ClassVar[str] = ""  # the input that its first input is multiplied by
+    undoes_with: ClassVar[str] = ""  # the parameter that must be that of what it undoes
+    mixes: ClassVar[tuple[str, ...]] = ()  # inputs of one kind that its output is a mixture of
     margin_in: ClassVar[str] = ""  # the input that its first input is to reach, but not to exceed
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from .body import Body, Call, Value, behind
 from .graph import Ref, is_part, refs
@@ -28,6 +29,7 @@ def pitfalls(body: Body, flat: Unfolded) -> Iterator[Problem]:
         yield from lone(flat, call) if call.name in trains else ()
         yield from far_margin(flat, call)
         yield from unlike(flat, call)
+        yield from undone_otherwise(flat, call)
     yield from told_apart(body, flat)
     if body.complete:
         yield from idle_reversals(flat)
@@ -95,6 +97,17 @@ def unlike(flat: Unfolded, call: Call) -> Iterator[Problem]:
             yield warning(where, f"{text} from {known[0][2]}", cure_of(maker))
 
 
+def undone_otherwise(flat: Unfolded, call: Call) -> Iterator[Problem]:
+    """Nodes that undo what was done with another value of a parameter."""
+    assert call.node is not None
+    name = call.node.undoes_with
+    for maker in made_by(flat.body, call, name) if name else ():
+        mine, theirs = (getattr(c.node, name) for c in (call, maker))
+        if mine != theirs:
+            text = f"{name} is {mine:g}, {maker.name} has {theirs:g}: it is not undone exactly"
+            yield warning((*flat.places[call.name], name), text, f"give both the same {name}")
+
+
 def told_apart(body: Body, flat: Unfolded) -> Iterator[Problem]:
     """Calls with the same weights that get images in different ranges, which tells them apart."""
     first: dict[str, tuple[str, str]] = {}  # by owner: the range that its first call gets, and from
@@ -150,6 +163,18 @@ def made_at(body: Body, ref: Ref) -> tuple[Call, Value]:
         ref = call.sources[0]
         call = body.calls[ref.node]
     return call, body.value(ref)
+
+
+def made_by(body: Body, call: Call, name: str) -> Iterator[Call]:
+    """The calls with a parameter that made what flows into one, past those that only mix it."""
+    for ref in call.sources:
+        maker, _ = made_at(body, ref)
+        assert maker.node is not None
+        if maker.node.mixes:
+            ports = {p: s for p, s in maker.inputs.items() if p in maker.node.mixes}
+            yield from made_by(body, replace(maker, inputs=ports), name)
+        elif name in type(maker.node).settings and name not in maker.node.inputs:
+            yield maker
 
 
 def ranged(body: Body, ref: Ref) -> tuple[str, str]:

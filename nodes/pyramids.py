@@ -146,6 +146,7 @@ class CollapsePyramid(Node):
 
     category = PYRAMIDS
     aliases = ("reconstruct", "Laplacian pyramid", "inverse", "sum of bands", "собрать пирамиду")
+    undoes_with = "a"
     x = Input("L N C H W", kind="pyramid")
     y = Output("N C H W")
     a: float = Param(0.4, min=0.25, max=0.75, doc=CENTRE)
@@ -170,6 +171,7 @@ class PyramidBlend(Node):
 
     category = PYRAMIDS
     aliases = ("multiresolution spline", "splining", "image mosaic", "mix", "сплайн", "смешать")
+    mixes = ("a", "b")
     a = Input("L N C H W", kind="pyramid")
     b = Input("L N C H W", kind="pyramid")
     mask = Input("L M K H W", kind="pyramid", doc="the Gaussian pyramid of a mask")

@@ -299,3 +299,40 @@ def test_ebgan_tells_of_an_energy_whose_margin_was_forgotten() -> None:
     broken = of.with_(params={**of.params, "unit": 1 / 784})
     found = [str(p) for p in nodegraph.check(broken)]
     assert any("high_for_fake: margin is 10" in p and "below 1;" in p for p in found), found
+
+
+# Pyramids ----------------------------------------------------------------------------------------
+
+SPLINE = """nodegraph: 1
+groups:
+  Bands:
+    params: {a: 0.4}
+    inputs: {x: N C H W}
+    outputs: {y: bands}
+    nodes:
+      bands: {type: LaplacianPyramid, a: $a, in: {x: x}}
+nodes:
+  image: {type: Noise, shape: [3, 33, 33], batch: 1}
+  mask: {type: Noise, shape: [1, 33, 33], batch: 1}
+  one: {type: Bands, in: {x: image}}
+  two: {type: LaplacianPyramid, in: {x: image}}
+  soft: {type: GaussianPyramid, a: 0.5, in: {x: mask}}
+  blend: {type: PyramidBlend, in: {a: one, b: two, mask: soft}}
+  whole: {type: CollapsePyramid, in: {x: blend}}
+"""
+
+
+def test_a_pyramid_that_is_added_up_by_another_kernel_is_told() -> None:
+    def found(old: str, new: str) -> list[str]:
+        assert old in SPLINE
+        return told(SPLINE.replace(old, new))
+
+    assert told(SPLINE) == []  # a mask may be blurred as one likes
+    cure = "it is not undone exactly; give both the same a"
+    wrong = [f"warning whole: a is 0.4, two has 0.3: {cure}"]
+    assert found("two: {type: LaplacianPyramid,", "two: {type: LaplacianPyramid, a: 0.3,") == wrong
+    wrong = [f"warning whole: a is 0.4, one.bands has 0.6: {cure}"]
+    assert found("params: {a: 0.4}", "params: {a: 0.6}") == wrong
+    assert len(found("{type: CollapsePyramid,", "{type: CollapsePyramid, a: 0.5,")) == 2
+    levels = found("soft: {type: GaussianPyramid,", "soft: {type: GaussianPyramid, levels: 4,")
+    assert any(p.startswith("error blend: mask expects") for p in levels), levels
