@@ -492,15 +492,15 @@ def path_and_part(text: str) -> tuple[Path, str]:
 def run(options: argparse.Namespace) -> int:
     """`nodegraph run RUN_OR_GRAPH --input photo.jpg --output out.png`"""
     from .node import show
-    from .training.pictures import Pictures, listed, opened, put, sample
+    from .training.pictures import Pictures, listed, opened, put, sample, write
 
     pairs = listed(options.input, options.output) if options.input else []
     graph, state, told = opened(options.trained, options.preset, settings(options.set))
     for line in told:
         print(line, file=sys.stderr)
     if options.input is None:
-        sample(graph, state, options.end, options.seed, options.device).save(options.output)
-        print(f"wrote {options.output}")
+        made = sample(graph, state, options.end, options.seed, options.device)
+        print(f"wrote {', '.join(map(str, write(made, options.output)))}")
         return 0
     net = Pictures(graph, state, options.start, options.end, options.device)
     print(f"from {net.start} to {net.end} on {net.device.label}", file=sys.stderr)
@@ -508,13 +508,13 @@ def run(options: argparse.Namespace) -> int:
         hint = "name a run's folder for trained ones"
         print(f"warning: {', '.join(net.raw())}: weights as drawn at random; {hint}",
               file=sys.stderr)  # fmt: skip
-    put(net, pairs)
+    written = put(net, pairs)
     if net.refused:
         print(f"pictures whose size does not fit: these were scaled to {show(net.wanted[2:])} "
               f"and cut; {net.refused}", file=sys.stderr)  # fmt: skip
     if net.shifted:
         print(f"{net.end} has values around 0: −1 is black, 0 grey, 1 white", file=sys.stderr)
-    print(f"wrote {options.output if len(pairs) > 1 else pairs[0][1]}")
+    print(f"wrote {options.output if len(pairs) > 1 else ', '.join(map(str, written))}")
     return 0
 
 

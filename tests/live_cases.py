@@ -594,7 +594,7 @@ def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
     screen.session.select(["collapse"])
     drop_file(screen, given)
     assert screen.wait(lambda: screen.window.popups.open, 120), screen.session.message
-    with Image.open(dropped.out) as made:
+    with Image.open(dropped.made()[0]) as made:
         assert made.size == (64, 48) and made.getpixel((0, 0)) == (200, 100, 50)
     screen.turn(4)
     x, y = screen.dpg.get_item_rect_min("dropped:save")
@@ -602,6 +602,18 @@ def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
     screen.turn(4)
     screen.rewrite("saved")
     assert screen.wait(lambda: (tmp_path / "saved.png").exists())
+    # A pyramid: all levels are shown, and saved together.
+    screen.session.select(["bands"])
+    drop_file(screen, given)
+    assert screen.wait(lambda: screen.window.popups.open, 120), screen.session.message
+    assert [p.name for _, p in dropped.results()] == [f"photo-{i}.png" for i in range(6)]
+    screen.turn(4)
+    x, y = screen.dpg.get_item_rect_min("dropped:save")
+    screen.click((x + 10, y + 8))
+    screen.turn(4)
+    screen.key("enter")  # this folder
+    assert screen.wait(lambda: (tmp_path / "made of 6 pictures" / "photo-5.png").exists())
+    screen.session.select(["collapse"])
     # A folder: how many are done is told, all results are saved together.
     colours = [(i * 9, 255 - i * 9, 80) for i in range(24)]
     for i, colour in enumerate(colours):

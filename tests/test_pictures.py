@@ -208,6 +208,51 @@ def test_what_lies_around_0_is_shown_around_grey(
     assert status == 0 and "grey" not in told
 
 
+BANDS = """\
+nodegraph: 1
+nodes:
+  image: {type: Photo, size: 33}
+  bands: {type: LaplacianPyramid, levels: 3, in: {x: image}}
+  again: {type: CollapsePyramid, in: {x: bands}}
+"""
+
+
+def test_of_a_pyramid_each_level_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph := tmp_path / "bands.yaml").write_text(BANDS)
+    given, flat = photo(tmp_path / "in" / "a.png", (41, 21)), tmp_path / "in" / "flat.png"
+    words = ["run", str(graph), "--output", str(tmp_path / "new" / "b.png"), "--input", str(given)]
+    status, told = says(capsys, *words, "--to", "bands")
+    names = [tmp_path / "new" / f"b-{i}.png" for i in range(3)]
+    assert status == 0 and f"wrote {', '.join(map(str, names))}" in told and "0 grey" in told
+    net = nodegraph.compile(nodegraph.load(graph), ["image"], ["bands"])
+    *bands, coarsest = net(pixels(given)[None] / 255)
+    wanted = [*((band[0] + 1) / 2 * 255 for band in bands), coarsest[0] * 255]
+    for name, level in zip(names, wanted, strict=True):
+        assert (pixels(name) - level.clamp(0, 255)).abs().max() <= 0.51
+    # Of many each; where a picture has no details, its bands are grey like those of others.
+    Image.new("RGB", (40, 40), (9, 200, 30)).save(flat)
+    words[3:] = [str(tmp_path / "out"), "--input", str(tmp_path / "in"), "--to", "bands"]
+    assert says(capsys, *words)[0] == 0
+    found = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert found == [f"{n}-{i}.png" for n in ("a", "flat") for i in range(3)]
+    assert {*pixels(tmp_path / "out" / "flat-0.png").unique().tolist()} <= {127.0, 128.0}
+    # A picture is what is meant, unless there is none.
+    words[3:] = [str(tmp_path / "c.png"), "--input", str(given)]
+    assert "to again.y" in says(capsys, *words)[1]
+    graph.write_text(BANDS.partition("  again")[0])
+    assert "to bands.y" in says(capsys, *words)[1] and (tmp_path / "c-2.png").exists()
+    # Nothing is written over what is read.
+    again = ["run", str(graph), "--input", str(tmp_path / "c-1.png"), "--output"]
+    status, told = says(capsys, *again, str(tmp_path / "c.png"))
+    assert status == 1 and "c-1.png is the picture that is read" in told
+    assert (
+        says(capsys, *again[:2], "--output", str(tmp_path / "drawn.png"), "--to", "bands")[0] == 0
+    )
+    assert (tmp_path / "drawn-2.png").exists()
+
+
 def test_a_picture_that_overshoots_is_no_difference() -> None:
     assert is_difference(torch.tensor([-0.3, 0.0, 0.3, 0.1, -0.1]))
     assert not is_difference(torch.tensor([-0.3, 0.9, 0.5, 1.2]))

@@ -273,7 +273,8 @@ def test_a_photograph_of_any_size_keeps_it() -> None:
     net = Pictures(choose(graph("style_net"), "quick"), None, device="cpu")
     assert (str(net.start), str(net.end)) == ("photos.image", "generator.image")
     picture = Image.effect_noise((61, 83), 60).convert("RGB")
-    assert net.through(picture).size == (61, 83) and not net.refused
+    (made,) = net.through(picture)
+    assert made.size == (61, 83) and not net.refused
 
 
 # Networks of style, written by hand ---------------------------------------------------------------

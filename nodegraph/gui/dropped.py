@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ class Dropped:
         self.process: subprocess.Popen[bytes] | None = None
         self.errors = self.folder / "errors.txt"
         self.given: list[Path] = []
-        self.out = Path()  # a picture; of many their folder
+        self.out = Path()  # the folder of the results
         self.count = self.done = 0
 
     def ask(self) -> None:
@@ -67,7 +68,8 @@ class Dropped:
             return
         self.count += 1
         self.given, self.done = pictures, 0
-        self.out = self.folder / (f"{self.count}" if len(pictures) > 1 else f"{self.count}.png")
+        self.out = self.folder / f"{self.count}"
+        self.out.mkdir()
         words = [sys.executable, "-m", "nodegraph", "run", str(tab.live.folder)]
         words += ["--output", str(self.out)]
         chosen = tab.session.nodes_selected if not tab.session.path else []
@@ -113,7 +115,7 @@ class Dropped:
 
     def progress(self) -> bool:
         """Tell how many are done; whether there are more than before."""
-        before, self.done = self.done, len(self.made())
+        before, self.done = self.done, len({given for given, _ in self.results()})
         if self.done == before or len(self.given) == 1:
             return False
         bar = "▰" * (part := 20 * self.done // len(self.given)) + "▱" * (20 - part)
@@ -122,17 +124,20 @@ class Dropped:
 
     def made(self) -> list[Path]:
         """The results that are there."""
-        if len(self.given) == 1:
-            return [self.out] if self.out.is_file() else []
-        return sorted(self.out.iterdir()) if self.out.is_dir() else []
+        return sorted(self.out.iterdir(), key=lambda p: (len(p.name), p.name))
+
+    def results(self) -> list[tuple[Path, Path]]:
+        """Each picture with what was made of it; of a pyramid with each level."""
+        found: dict[str, list[Path]] = {}
+        for made in self.made():
+            found.setdefault(re.sub(r"-\d+$", "", made.stem), []).append(made)
+        found |= {made.stem: [made] for made in self.made()}
+        names = [(p, p.stem if p.stem in found else p.name) for p in self.given]
+        return [(p, made) for p, name in names for made in found.get(name, ())]
 
     def show(self) -> None:
         """The pictures and what was made of them: one beside its result, many above theirs."""
-        made = self.made()
-        results = {p.stem: p for p in made}
-        named = [(p, results.get(p.stem) or results.get(p.name)) for p in self.given]
-        pairs = [(p, r) for p, r in named if r is not None] if len(self.given) > 1 else [
-            (self.given[0], made[0])]  # fmt: skip
+        pairs = self.results()
         many = len(pairs) > 1
         high = HIGH // 2 if many else HIGH
         shown = [
@@ -144,7 +149,7 @@ class Dropped:
         wide = sum(max(w) if many else sum(w) for w in widths) + 12 * len(shown) + 60
         title = f"{self.given[0].name}, and what it becomes"
         if many:
-            title = f"{len(shown)} of {len(made)} pictures, and what they become"
+            title = f"{len(shown)} of {len(pairs)} pictures, and what they become"
         self.popups.window(120, 90, wide, title)
         with dpg.group(parent=self.popups.tag):
             with dpg.group(horizontal=True):
@@ -163,7 +168,7 @@ class Dropped:
 
     def save(self) -> None:
         """Write the result where the person says."""
-        out = self.out
+        (out,) = self.made()
         self.choose("Save the picture", ".png", lambda target: shutil.copyfile(out, target))
 
     def save_all(self) -> None:

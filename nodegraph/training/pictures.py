@@ -71,9 +71,9 @@ class Pictures:
         calls = [c for n, c in self.body.calls.items() if n in graph.nodes]
         return [c.name for c in calls if c.weights() and not c.files()]
 
-    def through(self, picture: Image.Image) -> Image.Image:
-        """What the graph makes of a picture: in its own size if the network takes that, else in
-        the graph's, the middle cut out."""
+    def through(self, picture: Image.Image) -> list[Image.Image]:
+        """What the graph makes of a picture, of a pyramid all levels: in its own size if the
+        network takes that, else in the graph's, the middle cut out."""
         channels, *size = self.wanted[1:]
         picture = picture.convert("L" if channels == 1 else "RGB")
         if (found := self.net(picture.height, picture.width)) is None:
@@ -83,13 +83,15 @@ class Pictures:
         net, given = found
         x = self.scaled(tensor_of(picture)).to(self.device.name)
         with torch.no_grad():
-            y = net(x, *given)
+            made = levels_of(net(x, *given))
         high, wide = x.shape[2:]
-        if 0 <= y.shape[2] - high < 32 and 0 <= y.shape[3] - wide < 32:
-            y = y[..., :high, :wide]  # a network that rounds sizes up to a multiple
-        if not self.signed and is_difference(y):
-            self.shifted, y = True, (y + 1) / 2
-        return picture_of(self.unscaled(y))
+        if 0 <= made[0].shape[2] - high < 32 and 0 <= made[0].shape[3] - wide < 32:
+            made[0] = made[0][..., :high, :wide]  # a network that rounds sizes up to a multiple
+        bands = [not self.signed and is_difference(y) for y in made]
+        bands[:-1] = [any(bands[:-1])] * len(bands[:-1])  # also where a band is empty
+        self.shifted |= any(bands)
+        return [picture_of((y + 1) / 2 if b or self.signed else y)
+                for y, b in zip(made, bands, strict=True)]  # fmt: skip
 
     @property
     def signed(self) -> bool:
@@ -99,10 +101,6 @@ class Pictures:
     def scaled(self, x: Tensor) -> Tensor:
         """0..1 as the graph has it."""
         return x * 2 - 1 if self.signed else x
-
-    def unscaled(self, y: Tensor) -> Tensor:
-        """What `scaled` was given."""
-        return (y + 1) / 2 if self.signed else y
 
     def net(self, high: int, wide: int) -> tuple[nn.Module, list[Any]] | None:
         """The network for pictures of this size and what else flows into it; None where it takes
@@ -135,8 +133,9 @@ class Pictures:
 def sample(
     graph: Graph, state: Mapping[str, Tensor] | None, end: str = "", seed: int = 0,
     device: str = "auto",
-) -> Image.Image:  # fmt: skip
-    """A picture that comes of what the sources of a graph draw, such as noise of any size.
+) -> list[Image.Image]:  # fmt: skip
+    """A picture that comes of what the sources of a graph draw, such as noise of any size; of a
+    pyramid all levels.
 
     Raises GraphError when `end` is no picture, or is left out and not clear.
     """
@@ -153,9 +152,9 @@ def sample(
     load(net, state, graph, inner)
     torch.manual_seed(seed)  # for nodes that draw by themselves
     with torch.no_grad():
-        y = net.to(place)(*given)
+        levels = levels_of(net.to(place)(*given))
     # No source says what is black: what lies well below 0 is in −1..1.
-    return picture_of((y + 1) / 2 if y.min() < -0.1 else y)
+    return [picture_of((y + 1) / 2 if y.min() < -0.1 else y) for y in levels]
 
 
 def given_to(
@@ -213,7 +212,7 @@ def named(body: Body, option: str, text: str, known: list[Ref]) -> Ref:
     if ref.port not in body.calls[ref.node].outputs:
         ports = ", ".join(f"{ref.node}.{p}" for p in body.calls[ref.node].outputs)
         raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
-    if not is_picture(body, ref):
+    if not is_picture(body, ref, levels=option == "to"):
         given = body.value(ref)
         raise GraphError(f"--{option} {text} gives {given}, no picture; these do: {said}")
     return ref
@@ -225,9 +224,12 @@ def whole(body: Body, ref: Ref) -> Ref:
     return Ref(ref.node, next(iter(ports))) if not ref.port and len(ports) == 1 else ref
 
 
-def is_picture(body: Body, ref: Ref) -> bool:
-    """Whether an output is shaped as pictures are: N 1 H W or N 3 H W."""
-    shape = body.value(ref).shape
+def is_picture(body: Body, ref: Ref, levels: bool = False) -> bool:
+    """Whether an output is shaped as pictures are: N 1 H W or N 3 H W; or, if `levels` of one will
+    do, as a pyramid of them."""
+    shape, kind, _ = body.value(ref)
+    if levels and kind == "pyramid":
+        shape = shape[1:]
     return len(shape) == 4 and shape[1] in (1, 3)
 
 
@@ -242,10 +244,11 @@ def sources(body: Body) -> list[Ref]:
 
 
 def ends(body: Body, start: Ref) -> list[Ref]:
-    """The pictures that come of `start` and are not on the way to another one."""
+    """The pictures that come of `start` and are not on the way to another one; else pyramids."""
     found = [Ref(n, p) for n, c in body.calls.items() for p in c.outputs]
-    before = {r: behind(body, r) for r in found if is_picture(body, r)}
+    before = {r: behind(body, r) for r in found if is_picture(body, r, levels=True)}
     come = [r for r in before if start in before[r]]
+    come = [r for r in come if is_picture(body, r)] or come
     passed = {r.node for o in come for r in before[o]}
     return [r for r in come if r.node not in passed]
 
@@ -357,8 +360,6 @@ def written_as(given: Path, out: Path) -> Path:
     out = out / f"{given.stem}.png" if out.is_dir() else out
     if out.suffix.lower() not in Image.registered_extensions():
         raise GraphError(f"{out}: call it .png or .jpg, or name a folder that is there")
-    if out.exists() and out.samefile(given):
-        raise GraphError(f"{out} is the picture that is read; give the result another name")
     return out
 
 
@@ -380,25 +381,40 @@ def read(path: Path) -> Image.Image:
         raise GraphError(f"{path} can't be read as a picture: {error}") from error
 
 
-def put(net: Pictures, pairs: Sequence[tuple[Path, Path]]) -> None:
-    """Put pictures through and write what comes out, with a bar if they are many. Raises
+def put(net: Pictures, pairs: Sequence[tuple[Path, Path]]) -> list[Path]:
+    """Put pictures through and write what comes out, with a bar if they are many; the files. Raises
     GraphError and OSError; for what can't be read, after all others were put through."""
-    unread = []
+    unread, written = [], []
     for given, out in tqdm(pairs, unit="picture", disable=len(pairs) == 1):
         try:
             picture = read(given)
         except GraphError as wrong:
             unread.append(str(wrong))
             continue
-        made = net.through(picture)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            made.save(out)
-        except ValueError as error:
-            raise GraphError(f"{out} can't be written: {error}") from error
+        written += write(net.through(picture), out, given)
     if unread:
         done = [f"wrote {len(pairs) - len(unread)} of {len(pairs)}"] if len(pairs) > 1 else []
         raise GraphError("\n".join([*unread, *done]))
+    return written
+
+
+def write(made: Sequence[Image.Image], out: Path, given: Path | None = None) -> list[Path]:
+    """Write a picture, or of several `out-0.png`, `out-1.png` …; the files. Raises GraphError."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    names = [out.with_stem(f"{out.stem}-{i}") for i in range(len(made))]
+    for picture, name in zip(made, names := names if len(made) > 1 else [out], strict=True):
+        if given and name.exists() and name.samefile(given):
+            raise GraphError(f"{name} is the picture that is read; give the result another name")
+        try:
+            picture.save(name)
+        except ValueError as error:
+            raise GraphError(f"{name} can't be written: {error}") from error
+    return names
+
+
+def levels_of(made: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
+    """The levels of a pyramid, from the finest on; a picture is one."""
+    return [made] if isinstance(made, Tensor) else [*made]
 
 
 def tensor_of(picture: Image.Image) -> Tensor:
