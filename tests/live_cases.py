@@ -21,7 +21,8 @@ from soak import GRAPH, grown, soak
 
 from nodegraph import files, runs
 from nodegraph.gui import desktop
-from nodegraph.gui.live import Live
+from nodegraph.gui.curves import SIDE
+from nodegraph.gui.live import Curve, Live
 from nodegraph.gui.probing import notes_on
 
 GRAPHS = files.graphs_folder()
@@ -632,3 +633,33 @@ def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
     for i, colour in enumerate(colours):
         with Image.open(saved / f"{i:02}.png") as made:
             assert made.getpixel((5, 5)) == colour
+
+
+def test_the_value_of_a_curve_is_in_view_however_long_its_name_is(screen: Screen) -> None:
+    screen.load(graph=files.load(GRAPHS / "lenet.yaml"))
+    live, dock, dpg = live_of(screen), screen.window.dock, screen.dpg
+
+    def shown() -> list[str]:
+        return [dpg.get_value(v) for name, v in dock.curves.values.items() if name in live.curves]
+
+    live.curves = {"n" * size: Curve("loss", [1.0], [-0.1234]) for size in (4, 18, 60)}
+    live.revision += 1
+    dock.turn("Curves")
+    assert screen.wait(lambda: dock.curves.live is live and all(shown()))
+    screen.turn(4)
+    edge = dpg.get_item_rect_max("curves:plot")[0] + SIDE * dock.curves.scale
+    assert all(text.startswith("-0.1234") for text in shown()) and len(shown()) == 3
+    for value in dock.curves.values.values():
+        assert dpg.get_item_rect_min(value)[0] + dpg.get_item_rect_size(value)[0] < edge
+
+
+def test_what_stands_over_the_runs_is_on_one_line(screen: Screen) -> None:
+    screen.load(graph=files.load(GRAPHS / "lenet.yaml"))
+    dock, dpg = screen.window.dock, screen.dpg
+    dock.turn("Runs")
+    assert screen.wait(lambda: dock.runs.table)
+    screen.turn(4)
+    (line, *_) = dpg.get_item_children("dock:Runs", 1)
+    middles = [dpg.get_item_rect_min(i)[1] + dpg.get_item_rect_size(i)[1] / 2
+               for i in dpg.get_item_children(line, 1)]  # fmt: skip
+    assert len(middles) == 2 and abs(middles[0] - middles[1]) <= 1

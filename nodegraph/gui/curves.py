@@ -16,11 +16,14 @@ import dearpygui.dearpygui as dpg
 
 from nodegraph.nodes.ops.extent import Calm, calm, extent, leaves
 
+from .boxes import measure
 from .live import Curve, Live
 from .palette import CURVES, Palette, faded, hexed
+from .theme import SIZE
 
 MOST = 4000  # points of a line that are drawn
 SIDE = 250  # pixels of the list beside the plot
+NAME = 140  # pixels of a name that leaves room for a value beside it
 SLOW = 1.0  # seconds between two drawings of a very long line
 INSET = 0.05  # of the height of the plot: how far from its edge a mark stands
 
@@ -259,7 +262,8 @@ class Curves:
                 dpg.add_button(label="this run alone", small=True, callback=self.alone)
 
     def list(self, live: Live) -> None:
-        """A line for each curve: shown or not, its colour, its value."""
+        """A line for each curve: shown or not, its colour, its value, which stands under a long
+        name."""
         for index, name in enumerate(self.names(live)):
             with dpg.group(horizontal=True):
                 box = dpg.add_checkbox(
@@ -267,8 +271,9 @@ class Curves:
                     callback=lambda _, on, n=name: self.toggle(n, on),
                 )  # fmt: skip
                 dpg.bind_item_theme(box, check_theme(hexed(CURVES[index % len(CURVES)])))
-                dpg.add_text(name, color=self.palette.text)
-                self.values[name] = dpg.add_text("", color=self.palette.dim)
+                with dpg.group(horizontal=measure(name, SIZE) < NAME):
+                    dpg.add_text(name, color=self.palette.text, wrap=int(SIDE * 0.8 * self.scale))
+                    self.values[name] = dpg.add_text("", color=self.palette.dim)
         for run in self.others:
             dpg.add_text(f"paler: {run}", color=self.palette.dim, wrap=int(SIDE * 0.9 * self.scale))
         for step, words in live.marks[-6:]:

@@ -77,8 +77,7 @@ class RunsPanel:
         dpg.delete_item(self.parent, children_only=True)
         dpg.push_container_stack(self.parent)
         with dpg.group(horizontal=True):
-            dpg.add_button(label="Read again", small=True,
-                           callback=lambda: self.show(live, self.parent))  # fmt: skip
+            dpg.add_button(label="Read again", callback=lambda: self.show(live, self.parent))
             count = f"{len(found)} run{'s' * (len(found) != 1)}"
             dpg.add_text(f"{count} in {live.out.absolute()}", color=p.dim)
         with dpg.table(
