@@ -23,7 +23,7 @@ from nodegraph import edits, files
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved, training_module
 from nodegraph.compiler.script import standalone_source, training_source
-from nodegraph.graph import GraphError, choose
+from nodegraph.graph import GraphError, Ref, choose
 from nodegraph.library import standard
 from nodegraph.scope import Scope
 
@@ -149,6 +149,18 @@ def test_a_slice_of_what_is_not_there_is_refused(
     graph = nodegraph.load(ROOT / "graphs" / "lenet.yaml")
     with pytest.raises(GraphError, match=text):
         nodegraph.compile(graph, inputs, outputs)
+
+
+def test_the_output_of_a_group_that_is_no_module_is_that_of_a_node_inside() -> None:
+    graph = nodegraph.load(ROOT / "graphs" / "autoencoder.yaml")
+    for given in ("digits.image", "digits.digits.image"):
+        net = nodegraph.compile(graph, [given], ["decoder"])
+        assert net.sizes.inputs == (Ref("digits.digits", "image"),)
+    for given in ("digits", "digits.images"):
+        with pytest.raises(GraphError, match=f"'{given}' is no output of digits; it has digits.im"):
+            nodegraph.compile(graph, [given], ["decoder"])
+    with pytest.raises(GraphError, match="there is no node 'digit'; did you mean 'digits'"):
+        nodegraph.compile(graph, ["digit.image"], ["decoder"])
 
 
 @pytest.mark.parametrize(

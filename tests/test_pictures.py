@@ -312,14 +312,16 @@ def test_weights_that_nothing_was_trained_to_are_told(
     [
         ("pyramid", [], "name the output that is meant; pictures are: collapse.image"),
         ("spline_blend", ["--to", "cut"], "name the output that is meant; pictures are: one."),
-        ("spline_blend", ["--from", "ones"], "there is no such node; did you mean 'one'"),
-        ("pyramid", ["--to", "pyramid.L9"], "--to pyramid.L9 is no output; there are: pyramid.L0"),
+        ("spline_blend", ["--from", "ones"], "there is no node 'ones'; did you mean 'one'"),
+        ("pyramid", ["--to", "pyramid.L9"], "'pyramid.L9' is no output of pyramid; it has"),
         ("pyramid", ["--to", "error"], "--to error gives a scalar, no picture; these do: collapse"),
         ("pyramid", ["--to", "collapse", "--output", "b.xyz"], "b.xyz: call it .png or .jpg"),
         ("pyramid", ["--to", "collapse", "--input", "none.png"], "none.png: no such file"),
         ("pyramid", ["--to", "collapse", "--input", "bad.png"], "bad.png can't be read"),
         ("pyramid", ["--to", "collapse", "--input", "."], "b.png is a file"),
         ("pyramid", ["--to", "collapse", "--device", "tpu"], "no device 'tpu' on this machine"),
+        ("autoencoder", ["--from", "digits.image"], "name the output that is meant; pictures"),
+        ("autoencoder", ["--from", "digits.label"], "--from digits.label gives 64, no picture"),
         ("pyramid", ["--to", "image"], "this picture does not come of image.image"),
     ],
 )  # fmt: skip

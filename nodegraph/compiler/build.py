@@ -17,8 +17,9 @@ from torch import nn
 
 from ..body import Body, needed
 from ..graph import Graph, GraphError, Ref
-from ..infer import infer
+from ..infer import dissolve, infer
 from ..library import Library, near, standard
+from ..scope import Scope
 from ..settings import graph_problems
 from .part import Part, Sizes
 from .script import slice_source, training_source
@@ -86,31 +87,44 @@ def compile_slice(
     """
     library = library or standard()
     body = resolved(graph, library)
-    given, wanted = ([_output(body, text) for text in texts] for texts in (inputs, outputs))
+    given, wanted = (
+        [output(graph, library, body, text) for text in texts] for texts in (inputs, outputs)
+    )
     if not wanted:
         raise GraphError("name at least one output to compile")
     title = f"A slice of {graph.meta.get('title', 'a graph')}."
     text = slice_source(body, given, wanted, title, where, probe)
     module: Part = load_source(text).Slice()
     calls = tuple(call.name for call in needed(body, wanted, given))
-    ports = tuple(Ref(r.node, body.port(r)) for r in given)
-    module.sizes = Sizes(graph, library, body, ports, calls)
+    module.sizes = Sizes(graph, library, body, tuple(given), calls)
     if probe:
         for path, part in module.named_modules():
             part.path = path
     return module
 
 
-def _output(body: Body, text: str) -> Ref:
-    """A written output, checked."""
-    ref = Ref.parse(text) if text not in body.calls else Ref(text)
-    if ref.node not in body.calls:
-        raise GraphError(f"no node {ref.node!r} to compile{near(ref.node, body.calls)}")
-    ports = body.calls[ref.node].outputs
-    if ref.port not in ports and (ref.port or len(ports) != 1):
+def output(graph: Graph, library: Library, body: Body, text: str) -> Ref:
+    """An output as it is called in the body of a graph, with its port. That of a group which is no
+    module of its own, as it holds data or metrics, is of a node inside. Raises GraphError."""
+    ref = Ref(text) if text in body.calls or text in graph.nodes else Ref.parse(text)
+    if ref.node in body.calls:
+        ports = list(body.calls[ref.node].outputs)
+    elif isinstance(group := Scope(library).type_of(graph, ref.node), Graph):
+        ports = list(group.outputs)
+    else:
+        known = near(ref.node, [*graph.nodes, *body.calls])
+        raise GraphError(f"there is no node {ref.node!r}{known}")
+    if not ref.port and len(ports) == 1:
+        ref = Ref(ref.node, ports[0])
+    if ref.port not in ports:
         known = ", ".join(f"{ref.node}.{p}" for p in ports) or "none"
         raise GraphError(f"{text!r} is no output of {ref.node}; it has {known}")
-    return ref
+    if ref.node in body.calls:
+        return ref
+    inner = dissolve(graph.with_(outputs={"": ref}), library).outputs.get("")
+    if inner is None:
+        raise GraphError(f"nothing flows out of {text}")
+    return output(graph, library, body, str(inner))
 
 
 def training_module(graph: Graph, body: Body, where: Where = nowhere) -> ModuleType:

@@ -20,12 +20,12 @@ from tqdm import tqdm
 from .. import files, runs
 from ..body import Body, needed
 from ..checks import settled
-from ..compiler.build import compile_slice, resolved, training_module
+from ..compiler.build import compile_slice, output, resolved, training_module
 from ..compiler.part import Sizes
 from ..compiler.script import weights
 from ..graph import Entry, Graph, GraphError, Ref, choose, refs
 from ..infer import dissolve, infer
-from ..library import near, standard
+from ..library import standard
 from ..node import Schedule, Shape, Source
 from . import checkpoint
 from .device import Device
@@ -44,7 +44,8 @@ class Pictures:
         Raises GraphError when `start` or `end` is no picture, or is left out and not clear.
         """
         # Sources stand in no group then, and can draw one example.
-        self.graph, self.state = dissolve(settled(graph), standard()), state
+        self.whole, self.state = settled(graph), state
+        self.graph = dissolve(self.whole, standard())
         self.body = resolved(self.graph, standard())
         self.device = Device.choose(device)
         self.start = self.chosen("from", start, sources(self.body))
@@ -58,7 +59,7 @@ class Pictures:
 
     def chosen(self, option: str, text: str, known: list[Ref]) -> Ref:
         """The output that an option names, or the only one there is."""
-        ref = named(self.body, option, text, known)
+        ref = named(self.whole, self.body, option, text, known)
         if option == "to" and self.start not in behind(self.body, ref):
             raise GraphError(f"--to {text}: this picture does not come of {self.start}")
         return ref
@@ -139,11 +140,12 @@ def sample(
 
     Raises GraphError when `end` is no picture, or is left out and not clear.
     """
-    graph = dissolve(settled(graph), standard())
+    undissolved = settled(graph)
+    graph = dissolve(undissolved, standard())
     body = resolved(graph, standard())
     made = [Ref(n, p) for n, c in body.calls.items() if not isinstance(c.node, Source)
             for p in c.outputs]  # fmt: skip
-    ref = named(body, "to", end, [r for r in made if is_picture(body, r)])
+    ref = named(undissolved, body, "to", end, [r for r in made if is_picture(body, r)])
     place = Device.choose(device).name
     part = placed(graph, body, Ref(""), ref, (1,))
     inner, _ = infer(part, standard())
@@ -198,20 +200,17 @@ def load(net: nn.Module, state: Mapping[str, Tensor] | None, graph: Graph, body:
 # Which part --------------------------------------------------------------------------------------
 
 
-def named(body: Body, option: str, text: str, known: list[Ref]) -> Ref:
+def named(graph: Graph, body: Body, option: str, text: str, known: list[Ref]) -> Ref:
     """The picture that an option names, or the only one that is known. Raises GraphError."""
     said = ", ".join(map(str, known)) or "none"
     if not text:
         if len(known) != 1:
             raise GraphError(f"--{option}: name the output that is meant; pictures are: {said}")
         return known[0]
-    ref = whole(body, Ref(text) if text in body.calls else Ref.parse(text))
-    if ref.node not in body.calls:
-        hint = near(text, body.calls)
-        raise GraphError(f"--{option} {text}: there is no such node{hint}")
-    if ref.port not in body.calls[ref.node].outputs:
-        ports = ", ".join(f"{ref.node}.{p}" for p in body.calls[ref.node].outputs)
-        raise GraphError(f"--{option} {text} is no output; there are: {ports or 'none'}")
+    try:
+        ref = output(graph, standard(), body, text)
+    except GraphError as wrong:
+        raise GraphError(f"--{option} {text}: {wrong}") from None
     if not is_picture(body, ref, levels=option == "to"):
         given = body.value(ref)
         raise GraphError(f"--{option} {text} gives {given}, no picture; these do: {said}")
