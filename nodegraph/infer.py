@@ -423,7 +423,7 @@ def in_order(
     """
     order: list[str] = []
     loop: list[str] = []
-    state: dict[str, int] = {}  # 1 on the path, 2 done
+    state: dict[str, int] = {}  # 1 on the path, 2 done; in the order in which they are entered
     for root in graph.nodes:
         stack = [root]
         while stack:
@@ -440,7 +440,7 @@ def in_order(
             before = [r.node for s in linked[name].values() for r in refs(s)]
             for other in reversed(before):
                 if state.get(other) == 1 and not loop:
-                    path = [n for n in stack if state.get(n) == 1]
+                    path = [n for n, s in state.items() if s == 1]
                     loop = [*path[path.index(other) :], other]
                 if other in graph.nodes and other not in state:
                     stack.append(other)

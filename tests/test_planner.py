@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
+import networkx
 import pytest
 import torch
 from torch import nn
 
 import nodegraph
 from nodegraph import files
+from nodegraph.body import Body, Call, behind, needed
 from nodegraph.checks import settled
 from nodegraph.compiler.build import resolved
-from nodegraph.graph import Graph, GraphError, choose
+from nodegraph.graph import Entry, Graph, GraphError, Ref, choose
+from nodegraph.infer import in_order
 from nodegraph.library import standard
 from nodegraph.training.trainer import Options, Stepped, Trainer, Watched
 
@@ -357,3 +361,31 @@ def test_one_link_into_an_input_that_takes_many_needs_no_list() -> None:
     text = BASE + "  c: {type: Concat, in: {x: fc}}\n"
     net = nodegraph.compile(graph(text), ["d.image"], ["c"])
     assert net(torch.rand(2, 1, 16, 16)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_walks_over_a_graph_find_what_networkx_finds(seed: int) -> None:
+    draw, names = Random(seed), [f"n{i}" for i in range(9)]
+    draw.shuffle(names)
+    pairs = [(a, b) for a in names for b in names if draw.random() < 0.15 and (seed % 2 or a < b)]
+    links = {b: {a: Ref(a) for a, to in pairs if to == b} for b in names}  # a port for each
+    order, loop = in_order(Graph({n: Entry("Add") for n in names}), links)
+    known = networkx.DiGraph(pairs)
+    known.add_nodes_from(names)
+    assert sorted(order) == sorted(names)
+    assert bool(loop) != networkx.is_directed_acyclic_graph(known)
+    if loop:  # from a node back to what it reads, up to itself
+        assert loop[0] == loop[-1] and all((b, a) in pairs for a, b in zip(loop, loop[1:]))
+        return
+    assert all(order.index(a) < order.index(b) for a, b in pairs)
+    calls = {n: Call(n, n, links[n], {}, {"y": None}) for n in order}  # type: ignore[dict-item]
+    body = Body("", "", calls, tuple(names))
+    for name in names:
+        there = networkx.ancestors(known, name) | {name}
+        assert behind(body, [Ref(name)]) == there
+        assert [c.name for c in needed(body, [Ref(name)])] == [n for n in order if n in there]
+        cut = draw.choice(names)  # known, so that nothing is asked for what leads to it alone
+        known_too = known.copy()
+        known_too.remove_node(cut)
+        left = networkx.ancestors(known_too, name) | {name} if name != cut else set()
+        assert {c.name for c in needed(body, [Ref(name)], [Ref(cut)])} == left
