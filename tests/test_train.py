@@ -467,6 +467,17 @@ def test_a_run_whose_newest_checkpoints_are_damaged_goes_on_from_the_one_before(
         resume(run)
 
 
+def test_a_run_whose_graph_was_given_another_optimiser_is_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    events = begun(run, checkpoint_every=4).events()
+    while not (isinstance(event := next(events), Saved) and event.step == 4):
+        pass
+    file = run / "graph.yaml"
+    file.write_text(file.read_text().replace("type: SGD", "type: Adam"))
+    with pytest.raises(GraphError, match="of another graph: its sgd is another optimiser"):
+        resume(run)
+
+
 def test_a_run_that_is_no_folder_is_not_made_by_a_start_that_fails(tmp_path: Path) -> None:
     with pytest.raises(GraphError, match="no device 'cpu:7'"):
         start(files.parse("nodegraph: 1\n" + STAGES).graph, run=tmp_path / "run",

@@ -235,7 +235,10 @@ class Trainer:
             if self.done:  # else the loop enters it, from the state as it was saved
                 for name, optimiser in self.enter().optimisers.items():
                     if name in state["optimisers"]:
+                        options = {*optimiser.param_groups[0]}
                         optimiser.load_state_dict(state["optimisers"][name])
+                        if options - {*optimiser.param_groups[0]}:
+                            raise ValueError(f"its {name} is another optimiser")
             self.took = self.began = state.get("took", 0.0)
             for name, source in self.sources.items():
                 source.load_state(state["sources"][name])
