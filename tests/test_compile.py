@@ -199,6 +199,7 @@ def test_a_slice_is_compiled_by_torch_in_one_piece() -> None:
     graph = nodegraph.load(ROOT / "graphs" / "lenet.yaml")
     net = nodegraph.compile(graph, ["digits.image"], ["scores"])
     x = torch.rand(2, 1, 16, 16)
+    assert torch.equal(net(digits_image=x), net(x))
     assert torch.equal(torch.compile(net, backend="eager", fullgraph=True)(x), net(x))
 
 

@@ -20,15 +20,15 @@ class Part(nn.Module):
 
     sizes: Sizes | None = None
 
-    def __call__(self, *given: Any) -> Any:
+    def __call__(self, *given: Any, **named: Any) -> Any:
         """As of any module. Raises GraphError where the graph says why torch refuses."""
         try:
-            return super().__call__(*given)
+            return super().__call__(*given, **named)
         except (RuntimeError, ValueError) as error:
-            text = self.sizes.refusal([*map(shape_of, given)]) if self.sizes else ""
-            if not text:
+            told = self.sizes and not named and self.sizes.refusal([*map(shape_of, given)])
+            if not told:
                 raise
-            raise GraphError(text) from error
+            raise GraphError(told) from error
 
 
 def shape_of(value: Any) -> Shape:
