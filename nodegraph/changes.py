@@ -101,9 +101,15 @@ def _entry(
 def _value(name: str, key: str, before: Any, after: Any) -> Iterator[Change]:
     """A parameter."""
     if before != after:
-        plain = all(isinstance(v, (int, float)) for v in (before, after))
+        plain = numbers(before) == numbers(after) != 0
         words = f"{short(f'{before}', 40)} → {short(f'{after}', 40)}"
         yield Change(f"{name}: {key} {words}" if key else f"{name} {words}", not plain)
+
+
+def numbers(value: Any) -> int:
+    """How many numbers a value is; 0 if it is anything else."""
+    values = value if isinstance(value, (tuple, list)) else [value]
+    return len(values) if all(isinstance(v, (int, float)) for v in values) else 0
 
 
 def _stage(

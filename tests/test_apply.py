@@ -458,3 +458,23 @@ def test_what_differs_is_told_in_words() -> None:
     assert told(("logits: digits_t", "logits: digits")) == [
         "digit_loss_t: logits from digits_t → digits"
     ]
+
+
+@pytest.mark.parametrize(
+    ("factors", "waits"), [((1.0, 2.0), False), ((1, 0.1), False), ((1.0,), True), ("$given", True)]
+)
+def test_numbers_that_change_wait_for_nobody(factors: object, waits: bool) -> None:
+    """A number, and each of a list of them; another count of them is another network."""
+    text = """nodegraph: 1
+nodes:
+  p: {type: Parameter, shape: [1]}
+  one: {type: Mean, in: {x: p}}
+  two: {type: Mean, in: {x: p}}
+  sum: {type: WeightedSum, factors: [1.0, 0.1], in: {losses: [one, two]}}
+"""
+    old = files.parse(text).graph
+    entry = replace(old.nodes["sum"], params={"factors": factors})
+    new = old.with_(nodes={**old.nodes, "sum": entry})
+    told = changes(old, new)
+    assert any(c.structural for c in told) == waits
+    assert len(told) == (factors != (1, 0.1))

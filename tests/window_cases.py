@@ -680,6 +680,24 @@ def test_a_knob_turns_a_number_in_one_step(small: Screen) -> None:
     assert small.session.graph.entry("fc").params["features"] == 3
 
 
+def test_a_parameter_of_the_graph_is_turned_by_its_knob(screen: Screen) -> None:
+    params = "params: {content_weight_of_all: 0.1, words: x}"
+    screen.load(SMALL.replace("nodes:", f"{params}\nnodes:", 1))
+    screen.click(screen.middle("inspector:tab:Graph"))
+    assert screen.wait(screen.checked)
+    screen.turn(4)
+    (knob,) = screen.inspector_items("mvDragFloat")  # none for what is no number
+    x, y = screen.middle(knob, inspector=True)
+    steps = len(screen.session.history.labels)
+    screen.drag((x, y), (x + 80, y), steps=8)
+    screen.turn(4)
+    assert 0.1 < screen.session.root.params["content_weight_of_all"] < 10
+    assert len(screen.session.history.labels) == steps + 1
+    screen.key("z", "ctrl")
+    assert screen.session.root.params["content_weight_of_all"] == 0.1
+    screen.click(screen.middle("inspector:tab:Node"))
+
+
 def test_nodes_are_copied_to_another_tab_through_the_desktop(small: Screen) -> None:
     small.click(small.title("fc"))
     small.key("c", "ctrl")
@@ -1108,12 +1126,13 @@ class Hand:
         self.screen.rewrite(text)
 
     def graph_field(self, what: str, text: str, after: str = "") -> None:
-        """Type into a field of the graph: the title, one with a hint, or that of a preset."""
+        """Type into a field of the graph: the title, with a hint, or of the last preset."""
         self.tab("Graph")
         dpg = self.screen.dpg
         fields = [f.item for f in self.inspector.panels["Graph"].fields.known]
         hints = {dpg.get_item_configuration(f).get("hint"): f for f in fields}
-        item = fields[0] if what == "Title" else fields[-2] if after else hints[what]
+        last = fields[fields.index(hints["+ name of a new preset, Enter"]) - 1]
+        item = fields[0] if what == "Title" else last if after else hints[what]
         self.write(item, text)
 
     def set(self, name: str, setting: str, value: str | int) -> None:

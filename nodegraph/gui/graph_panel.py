@@ -9,12 +9,14 @@ from typing import Any
 import dearpygui.dearpygui as dpg
 
 from ..graph import META
+from ..node import Setting
 from ..session import Session
 from .boxes import clipped, wrapped
 from .panel import Panel
 from .theme import SIZE
-from .values import as_pairs, as_text, pairs, typed
+from .values import as_pairs, as_text, pairs, scrubbed, typed
 
+FIRST = ("title", "about")  # the other words stand below what is turned
 LONG = ("about", "deviations")  # what takes several lines
 
 
@@ -23,7 +25,7 @@ class GraphPanel(Panel):
 
     def show(self, session: Session) -> None:
         """All of it, of the graph or group that is shown."""
-        for key in META:
+        for key in FIRST:
             if not session.path or key == "about":
                 self.words(session, key)
         self.heading("Parameters")
@@ -31,12 +33,16 @@ class GraphPanel(Panel):
         for name, value in session.graph.params.items():
             self.parameter(session, name, value)
         self.adder(session, "name: value", lambda given: declare(session, given))
-        if not session.path:
-            self.heading("Presets")
-            for name, values in session.graph.presets.items():
-                self.preset(session, name, as_pairs(values))
-            item = self.field("", self.wide, lambda text: session.set_preset(text.strip(), {}))
-            dpg.configure_item(item, hint="+ name of a new preset, Enter")
+        if session.path:
+            return
+        self.heading("Presets")
+        for name, values in session.graph.presets.items():
+            self.preset(session, name, as_pairs(values))
+        item = self.field("", self.wide, lambda text: session.set_preset(text.strip(), {}))
+        dpg.configure_item(item, hint="+ name of a new preset, Enter")
+        for key in META:
+            if key not in FIRST:
+                self.words(session, key)
 
     def words(self, session: Session, key: str) -> None:
         """The title, or another word about the graph."""
@@ -54,15 +60,24 @@ class GraphPanel(Panel):
             self.field(text, self.wide, change)
 
     def parameter(self, session: Session, name: str, value: Any) -> None:
-        """What the file (or group) can be told from outside."""
+        """What the file (or group) can be told from outside; a number is dragged, too."""
         with dpg.group(horizontal=True, xoffset=self.wide * 0.36):
             shown = clipped(f"${name}", self.wide * 0.34, SIZE * self.scale)
-            dpg.add_text(shown, color=self.palette.dim)
+            with dpg.group():  # one piece of the row, with its tip
+                label = dpg.add_text(shown, color=self.palette.dim)
+                if shown != f"${name}":
+                    self.tip(label, f"${name}")
             with dpg.group(horizontal=True):
-                self.field(
-                    as_text(value), self.wide * 0.64 - 34 * self.scale,
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                knob = 26 * self.scale * number
+                item = self.field(
+                    as_text(value), self.wide * 0.64 - 34 * self.scale - knob - 8 * number,
                     lambda text: session.set_graph_param(name, typed(text)),
                 )  # fmt: skip
+                if number:
+                    setting = Setting(name, type(value), value)
+                    self.knob(knob, lambda steps: scrubbed(value, steps, setting),
+                              partial(session.set_graph_param, name), item)  # fmt: skip
                 remove = partial(session.remove_graph_param, name)
                 self.small(f"×##{name}", remove, f"Without ${name}")
 

@@ -30,7 +30,6 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 class NodePanel(Panel):
     """Shows the selection; every change goes through the session."""
 
-    held = 0  # counts the drags of numbers: each is one step of the history
     widgets: dict[str, int | str]  # by the setting that they show
 
     def show(self, session: Session) -> None:
@@ -195,7 +194,7 @@ class NodePanel(Panel):
                 lambda text: change(read(text, setting)),
             )  # fmt: skip
             if knob:
-                self.knob(value, knob, setting, change, item)
+                self.knob(knob, lambda steps: scrubbed(value, steps, setting), change, item)
         elif setting.type in (FilePath, FolderPath):
             item = self.field(as_text(value), wide - BROWSE * self.scale,
                               lambda text: change(read(text, setting)))  # fmt: skip
@@ -222,24 +221,6 @@ class NodePanel(Panel):
                                            suffixes=suffixes, or_folder=or_folder),
             "Choose it from the files that are there",
         )  # fmt: skip
-
-    def knob(
-        self, value: float, wide: float, setting: Setting, change: Any, shown: int | str
-    ) -> None:
-        """A handle that changes a number while it is dragged, as one step of the history."""
-        NodePanel.held += 1
-        gesture = ("knob", NodePanel.held)
-
-        def turn(_: Any, steps: float) -> None:
-            new = scrubbed(value, steps, setting)
-            change(new, gesture)
-            dpg.set_value(shown, as_text(new))
-
-        item = dpg.add_drag_float(
-            width=int(wide), format="<>", speed=0.25, callback=turn, no_input=True
-        )
-        self.fields.hold(item)  # it is not drawn anew under the hand
-        self.tip(item, "Drag to change the number")
 
     # What is known of it --------------------------------------------------------------------------
 

@@ -11,10 +11,13 @@ from ..session import Session
 from .fields import Fields
 from .palette import Palette
 from .popups import Popups
+from .values import as_text
 
 
 class Panel:
     """A tab's content; `show` draws it anew into the current container."""
+
+    held = 0  # counts the drags of numbers: each is one step of the history
 
     def __init__(self, palette: Palette, fonts: dict[str, int | str], popups: Popups) -> None:
         self.palette, self.fonts, self.popups = palette, fonts, popups
@@ -44,6 +47,26 @@ class Panel:
         """An input, of one line or several; it is taken when it is left."""
         more = {"multiline": True, "height": int(lines * 19 * self.scale)} if lines > 1 else {}
         return self.fields.add(text, wide, done, **more)
+
+    def knob(
+        self, wide: float, turned: Callable[[float], Any], change: Callable[[Any, object], Any],
+        shown: int | str,
+    ) -> None:  # fmt: skip
+        """A handle behind a field `shown`, which changes its number while it is dragged, as one
+        step of the history; `turned` is the number after some steps."""
+        Panel.held += 1
+        gesture = ("knob", Panel.held)
+
+        def turn(_: Any, steps: float) -> None:
+            new = turned(steps)
+            change(new, gesture)
+            dpg.set_value(shown, as_text(new))
+
+        item = dpg.add_drag_float(
+            width=int(wide), format="<>", speed=0.25, callback=turn, no_input=True
+        )
+        self.fields.hold(item)  # it is not drawn anew under the hand
+        self.tip(item, "Drag to change the number")
 
     def small(self, label: str, run: Callable[[], Any], tip: str = "") -> None:
         """A small button; what it does shows when the mouse rests on it."""
