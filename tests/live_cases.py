@@ -614,7 +614,7 @@ def test_a_picture_that_is_dropped_goes_through_the_run_and_is_saved(
     screen.turn(4)
     screen.key("enter")  # this folder
     assert screen.wait(lambda: (tmp_path / "made of 6 pictures" / "photo-5.png").exists())
-    screen.session.select(["collapse"])
+    screen.session.select(["collapse", "photo"])  # the source that the picture stands for, too
     # A folder: how many are done is told, all results are saved together.
     colours = [(i * 9, 255 - i * 9, 80) for i in range(24)]
     for i, colour in enumerate(colours):

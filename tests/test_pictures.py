@@ -16,6 +16,7 @@ from torch.nn import functional
 
 import nodegraph
 from nodegraph import files
+from nodegraph.graph import GraphError
 from nodegraph.training import checkpoint
 from nodegraph.training.pictures import is_difference, read
 
@@ -189,6 +190,13 @@ def test_pictures_of_16_bits_and_with_holes_are_read_as_they_look(tmp_path: Path
     assert (
         found.shape == (4, 4, 3) and (found[0, 0] == (10, 20, 30)).all() and found[1:].min() == 255
     )
+
+
+@pytest.mark.parametrize("kind", [numpy.float32, numpy.int32])
+def test_numbers_of_no_known_range_are_refused(kind: type, tmp_path: Path) -> None:
+    Image.fromarray(numpy.ones((4, 4), kind)).save(tmp_path / "raw.tif")
+    with pytest.raises(GraphError, match="no known range; save it with 8 or 16 bits"):
+        read(tmp_path / "raw.tif")
 
 
 def test_what_lies_around_0_is_shown_around_grey(

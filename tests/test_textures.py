@@ -142,6 +142,16 @@ def test_one_number_sets_the_size_of_all_noises(preset: str, size: int) -> None:
     assert calls["generator"].outputs["image"].shape[2:] == (size, size)
 
 
+@pytest.mark.parametrize("size", [37, 100])
+def test_a_texture_has_any_size(size: int) -> None:
+    noises = [f"noise{i}" for i in range(6)]
+    net = choose(graph("texture_net"), "", {"size": size})
+    generate = nodegraph.compile(net, noises, ["generator"]).eval()
+    z = [torch.rand(1, 3, *(-(-size // 2 ** (5 - i)),) * 2) for i in range(6)]
+    with torch.no_grad():
+        assert generate(*z).shape == (1, 3, size, size)
+
+
 # Sizes --------------------------------------------------------------------------------------------
 
 

@@ -59,8 +59,8 @@ class Dropped:
             self.put(others)
 
     def put(self, paths: list[Path]) -> None:
-        """Begin with pictures and folders. The selected node gives the results, else the only one
-        that can."""
+        """Begin with pictures and folders. They go in where the selected source is, and the other
+        selected node gives the results; else the only ones that can."""
         tab = self.documents.tab
         pictures = [p for path in paths for p in ([path] if not path.is_dir() else inside(path))]
         if (refused := self.refusal(tab, paths, pictures)) or tab is None:
@@ -73,7 +73,10 @@ class Dropped:
         words = [sys.executable, "-m", "nodegraph", "run", str(tab.live.folder)]
         words += ["--output", str(self.out)]
         chosen = tab.session.nodes_selected if not tab.session.path else []
-        words += ["--to", next(iter(chosen))] if len(chosen) == 1 else []
+        fed = {name: bool(tab.session.graph.inputs_of(name)) for name in chosen}
+        for option, is_fed in (("--from", False), ("--to", True)):
+            ends = [name for name in chosen if fed[name] == is_fed]
+            words += [option, *ends] if len(ends) == 1 else []
         with self.errors.open("w", encoding="utf-8") as errors:
             self.process = subprocess.Popen(
                 [*words, "--input", *map(str, pictures)], stdout=subprocess.DEVNULL, stderr=errors
@@ -105,7 +108,8 @@ class Dropped:
         failed, self.process = self.process.returncode, None
         lines = self.errors.read_text("utf-8", "replace").strip().splitlines() or ["it ended"]
         if failed:
-            hint = "; select that node, then drop again" if "--to" in lines[-1] else ""
+            unclear = lines[-1].startswith(("--from: ", "--to: "))
+            hint = "; select that node, then drop again" if unclear else ""
             self.documents.tell(lines[-1] + hint, "error")
         else:
             self.documents.tell("done: the results are shown, and can be saved")

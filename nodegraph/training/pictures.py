@@ -371,6 +371,8 @@ def read(path: Path) -> Image.Image:
             upright.load()
             if upright.mode.startswith("I;16"):
                 upright = Image.fromarray((np.array(upright) / 257).round().astype(np.uint8))
+            if upright.mode in ("F", "I"):
+                raise ValueError("its numbers have no known range; save it with 8 or 16 bits")
             if upright.has_transparency_data:
                 shown = upright.convert("RGBA")
                 white = Image.new("RGBA", shown.size, "white")

@@ -65,7 +65,8 @@ class Progress:
         """Print one event."""
         if isinstance(event, Started):
             stages = ", then ".join(f"{name}: {steps} steps" for name, steps in event.stages)
-            self.say(f"training {event.parameters:,} weights on {event.device}; {stages}")
+            count = f"{event.parameters:,} weights, frozen ones included"
+            self.say(f"training on {event.device}, {count}; {stages}")
             if event.run:
                 self.say(f"run folder: {event.run}")
         elif isinstance(event, Stepped):
