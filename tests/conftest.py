@@ -36,7 +36,7 @@ def small() -> dict[str, dict[str, object]]:
         "pixelcnn": {"batch": 8, "canvas": (2, 1, 14, 14), "draws": 3},
         "texture_random_filters": {"size": 56, "image": (1, 3, 56, 56), "maps": 4},
         "texture_gatys": {"size": 16, "image": (1, 3, 16, 16), "iterations": 4},
-        "neural_style": {"size": 24, "style_size": 24, "image": (1, 3, 24, 24)},
+        "neural_style": {"size": 24, "style_size": 24},
         "style_net_residual": {"batch": 1, "size": 44, "style_size": 16},
         "style_net": {"batch": 2, "size": 16, "style_size": 16},
         "texture_net": {"optimise_steps": 3},

@@ -180,7 +180,7 @@ def test_the_generators_have_the_published_sizes(
 @pytest.mark.parametrize("name, settings", [
     ("style_net", {"size": 64, "style_size": 64, "batch": 1}),
     ("style_net_residual", {"size": 48, "style_size": 32, "batch": 1}),
-    ("neural_style", {"size": 32, "style_size": 48, "image": (1, 3, 32, 32)}),
+    ("neural_style", {"size": 32, "style_size": 48}),
     ("texture_gatys", {"size": 32, "image": (1, 3, 32, 32), "iterations": 1}),
     ("texture_net", {"size": 32, "source_size": 32, "batch": 2, "optimise_steps": 1}),
 ])  # fmt: skip
@@ -245,12 +245,12 @@ def test_an_image_starts_as_the_photograph_or_as_noise(start: str, moved: bool) 
 
 
 def test_the_loss_is_the_weighted_sum_of_the_slide() -> None:
-    made = started("neural_style", size=24, style_size=24, image=(1, 3, 24, 24), start="FromNoise")
+    made = started("neural_style", size=24, style_size=24, start="FromNoise")
     losses = made.step()
     of = made.graph
     torch.manual_seed(0)
     again = run.start(graph("neural_style"), "quick",
-                      {"size": 24, "style_size": 24, "image": (1, 3, 24, 24), "start": "FromNoise"},
+                      {"size": 24, "style_size": 24, "start": "FromNoise"},
                       options=Options(0))  # fmt: skip
     net = slice_of(of, again.net.state_dict(), ["content.source", "style.source"],
                    ["image", "described.style", "described_style.style", "described.content",
